@@ -1,0 +1,1 @@
+//! The two workloads, flags and hash, and what their programs share.

@@ -1,0 +1,193 @@
+//! Why a handle has no value: the one error of every mode.
+//!
+//! A task, a thread-pool job and a process-pool job fail in different ways, but a caller holds
+//! the same `JoinHandle` for each of them and matches on the same enum. Next: `park.rs`.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Mutex;
+
+/// Why a task or a job has no result.
+///
+/// # Example
+/// ```
+/// use tatkal_executor::JoinError;
+/// fn explain(error: &JoinError) -> String {
+///     match error {
+///         JoinError::Panicked(report) => format!("it panicked: {}", report.message()),
+///         JoinError::WorkerDied(exit) => format!("process {} is gone", exit.pid),
+///         other => other.to_string(),
+///     }
+/// }
+/// assert_eq!(explain(&JoinError::Cancelled), "the job was cancelled");
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// `abort()` reached it before it finished, or its runtime or pool shut down.
+    Cancelled,
+    /// Its code panicked. The panic went no further than this handle.
+    Panicked(PanicReport),
+    /// Its time limit passed, and it was stopped.
+    TimedOut,
+    /// The worker process that ran it died.
+    WorkerDied(WorkerExit),
+    /// An argument or a result could not be turned into bytes or back.
+    Codec {
+        /// Which of the four crossings failed.
+        crossing: Crossing,
+        /// What the encoder or decoder said.
+        reason: String,
+    },
+    /// The pool or runtime takes no more work.
+    Closed,
+    /// The work could not be started: the operating system refused what it needs (a thread, a
+    /// process, a descriptor).
+    Start(std::io::Error),
+}
+
+/// One of the four places where a process job's data changes form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Crossing {
+    /// The caller encodes the argument.
+    EncodeArgument,
+    /// The worker decodes the argument.
+    DecodeArgument,
+    /// The worker encodes the result.
+    EncodeResult,
+    /// The caller's side decodes the result.
+    DecodeResult,
+}
+
+/// How a worker process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WorkerExit {
+    /// Process id of the dead worker.
+    pub pid: u32,
+    /// The signal that killed it, if one did.
+    pub signal: Option<i32>,
+    /// The code it exited with, if it exited.
+    pub code: Option<i32>,
+}
+
+/// What is left of a panic: its message, and its payload when it happened in this process.
+pub struct PanicReport {
+    message: String,
+    // A `Mutex` because a payload is `Send` but not `Sync`, and an error should be both.
+    payload: Option<Mutex<Box<dyn Any + Send>>>,
+}
+
+impl PanicReport {
+    /// A panic caught in this process.
+    pub(crate) fn from_payload(payload: Box<dyn Any + Send>) -> Self {
+        let message = match payload.downcast_ref::<&'static str>() {
+            Some(text) => (*text).to_owned(),
+            None => match payload.downcast_ref::<String>() {
+                Some(text) => text.clone(),
+                None => "(a panic payload that is not a string)".to_owned(),
+            },
+        };
+        Self {
+            message,
+            payload: Some(Mutex::new(payload)),
+        }
+    }
+
+    /// A panic in another process: only its text crosses.
+    pub(crate) fn from_message(message: String) -> Self {
+        Self {
+            message,
+            payload: None,
+        }
+    }
+
+    /// The panic message.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The value given to `panic!` or `panic_any`; `None` when it stayed in another process.
+    pub fn into_payload(self) -> Option<Box<dyn Any + Send>> {
+        self.payload
+            .map(|payload| payload.into_inner().unwrap_or_else(|e| e.into_inner()))
+    }
+
+    /// Goes on panicking in the calling thread, with the original payload where there is one.
+    ///
+    /// # Panics
+    /// Always: that is what it is for.
+    pub fn resume(self) -> ! {
+        match self.payload {
+            Some(payload) => std::panic::resume_unwind(
+                payload
+                    .into_inner()
+                    .unwrap_or_else(|poisoned| poisoned.into_inner()),
+            ),
+            None => std::panic::resume_unwind(Box::new(self.message)),
+        }
+    }
+}
+
+impl fmt::Debug for PanicReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PanicReport")
+            .field("message", &self.message)
+            .finish_non_exhaustive()
+    }
+}
+
+impl JoinError {
+    /// Was it cancelled?
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, JoinError::Cancelled)
+    }
+
+    /// Did it panic?
+    pub fn is_panic(&self) -> bool {
+        matches!(self, JoinError::Panicked(_))
+    }
+}
+
+impl fmt::Display for Crossing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Crossing::EncodeArgument => "encoding the argument",
+            Crossing::DecodeArgument => "decoding the argument in the worker",
+            Crossing::EncodeResult => "encoding the result in the worker",
+            Crossing::DecodeResult => "decoding the result",
+        })
+    }
+}
+
+impl fmt::Display for WorkerExit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.signal, self.code) {
+            (Some(signal), _) => write!(f, "process {} was killed by signal {signal}", self.pid),
+            (None, Some(code)) => write!(f, "process {} exited with code {code}", self.pid),
+            (None, None) => write!(f, "process {} is gone", self.pid),
+        }
+    }
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JoinError::Cancelled => f.write_str("the job was cancelled"),
+            JoinError::Panicked(report) => write!(f, "the job panicked: {}", report.message()),
+            JoinError::TimedOut => f.write_str("the job ran past its time limit and was stopped"),
+            JoinError::WorkerDied(exit) => write!(f, "the worker died: {exit}"),
+            JoinError::Codec { crossing, reason } => write!(f, "{crossing} failed: {reason}"),
+            JoinError::Closed => f.write_str("the pool is shut down and takes no more work"),
+            JoinError::Start(error) => write!(f, "the job could not be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for JoinError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            JoinError::Start(error) => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! tatkal-executor: RUNNING. What runs next, and where?
+//!
+//! Tasks, wakers, schedulers, a thread pool and a fork-based process pool, with nothing but `std`
+//! and `libc` below them. This crate does no I/O of its own besides the process pool's pipes and
+//! knows nothing of an event loop: a scheduler sleeps on whatever implements [`Driver`].
+//!
+//! ```text
+//!        pool/        WHERE ELSE   Executor: Sequential, ThreadPool, ProcessPool
+//!        scheduler/   WHAT NEXT    block_on, one thread, many threads
+//!             \        /
+//!              task/     WHAT      state, cell, waker, harness, join handle, completion
+//!                |
+//!        sync error park driver    the ground floor
+//! ```
+//!
+//! Every arrow points down: a file uses only files that come earlier in this reading order.
+//!
+//! 1. `sync.rs`, `error.rs`, `park.rs`, `driver.rs`
+//! 2. `task/`: `schedule.rs`, `state.rs`, `cell.rs`, `waker.rs`, `harness.rs`, `join.rs`,
+//!    `promise.rs`, `completion.rs`
+//! 3. `scheduler/`: `block_on.rs`, `yield_now.rs`, `single.rs`
+//! 4. `pool/`: `executor.rs`, `sequential.rs`, `thread.rs`, `process/`
+//!
+//! # Life of a wake-up
+//!
+//! The same eight numbers stand in the code at the places where the step happens.
+//!
+//! ```text
+//! 1 spawn     future -> task cell (one allocation) -> run queue
+//! 2 poll      worker takes the task, sets RUNNING, polls it with its waker
+//! 3 register  leaf future hits WouldBlock, stores the waker at its source (fd, timer, handle)
+//! 4 park      no work: worker sleeps in the driver, with the next timer as deadline
+//! 5 event     the OS says the fd is ready (or the deadline passed)
+//! 6 wake      reactor takes the waker out, outside any lock, and calls it
+//! 7 schedule  state word: was it idle? then exactly one run-queue entry; unpark someone
+//! 8 complete  output stored, join waker called, future dropped on the thread that ran it
+//! ```
+
+mod driver;
+mod error;
+mod park;
+mod sync;
+
+pub use driver::Driver;
+pub use error::{Crossing, JoinError, PanicReport, WorkerExit};
+pub use park::Parker;

@@ -1,0 +1,159 @@
+//! Atomics, locks and cells: std's, or loom's under `--cfg loom`. One switch for the crate.
+//!
+//! Everything that takes part in a hand-written protocol imports from here, so that the same
+//! source is what ships and what the model checker explores. Plain data (a `Vec` inside one of
+//! these locks, say) stays std's. Next: `error.rs`.
+
+#[cfg(loom)]
+pub(crate) use loom::sync::{Arc, Condvar, Mutex, MutexGuard, atomic};
+#[cfg(not(loom))]
+pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, atomic};
+
+#[cfg(not(loom))]
+pub(crate) use cell::UnsafeCell;
+#[cfg(loom)]
+pub(crate) use loom::cell::UnsafeCell;
+
+#[cfg(loom)]
+pub(crate) use loom::thread;
+#[cfg(not(loom))]
+pub(crate) use std::thread;
+
+#[cfg(not(loom))]
+mod cell {
+    /// `std::cell::UnsafeCell` with loom's interface: access happens inside a closure, which is
+    /// where loom checks that no two accesses overlap.
+    #[derive(Debug)]
+    #[repr(transparent)]
+    pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Self(std::cell::UnsafeCell::new(value))
+        }
+
+        #[inline(always)]
+        pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+            f(self.0.get())
+        }
+
+        #[inline(always)]
+        pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+            f(self.0.get())
+        }
+    }
+}
+
+/// Locks a mutex whose data cannot be left half-changed by a panic.
+///
+/// User code never runs under a lock of this crate, so a poisoned lock means that one of our own
+/// short critical sections panicked between two complete states: going on is sound.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// Sleeping on an atomic word: Linux's futex; elsewhere and under loom a lock and a condition
+/// variable that stand beside the word.
+pub(crate) use futex::WaitCell;
+
+#[cfg(all(target_os = "linux", not(loom)))]
+mod futex {
+    use super::atomic::AtomicU32;
+    use std::time::Duration;
+
+    /// A word that one thread can sleep on.
+    #[derive(Debug)]
+    pub(crate) struct WaitCell {
+        pub(crate) word: AtomicU32,
+    }
+
+    impl WaitCell {
+        pub(crate) const fn new(value: u32) -> Self {
+            Self {
+                word: AtomicU32::new(value),
+            }
+        }
+
+        /// Sleeps while the word is `expected`, at most `limit`. May return for no reason.
+        pub(crate) fn wait(&self, expected: u32, limit: Option<Duration>) {
+            let spec = limit.map(|limit| libc::timespec {
+                // Saturating: a limit past the end of time is as good as none.
+                tv_sec: libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX),
+                tv_nsec: limit.subsec_nanos().into(),
+            });
+            let spec = spec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+            // SAFETY: the word and the timespec outlive the call, and FUTEX_WAIT only reads them.
+            // Its result needs no look: the caller checks the word again whatever ended the sleep.
+            unsafe {
+                libc::syscall(
+                    libc::SYS_futex,
+                    self.word.as_ptr(),
+                    libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
+                    expected,
+                    spec,
+                );
+            }
+        }
+
+        /// Wakes the sleeper, if there is one. Call after changing the word.
+        pub(crate) fn wake_one(&self) {
+            // SAFETY: FUTEX_WAKE uses the address as a name only.
+            unsafe {
+                libc::syscall(
+                    libc::SYS_futex,
+                    self.word.as_ptr(),
+                    libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
+                    1,
+                );
+            }
+        }
+    }
+}
+
+#[cfg(any(not(target_os = "linux"), loom))]
+mod futex {
+    use super::atomic::{AtomicU32, Ordering};
+    use super::{Condvar, Mutex, lock};
+    use std::time::Duration;
+
+    /// A word that one thread can sleep on.
+    #[derive(Debug)]
+    pub(crate) struct WaitCell {
+        pub(crate) word: AtomicU32,
+        gate: Mutex<()>,
+        bell: Condvar,
+    }
+
+    impl WaitCell {
+        pub(crate) fn new(value: u32) -> Self {
+            Self {
+                word: AtomicU32::new(value),
+                gate: Mutex::new(()),
+                bell: Condvar::new(),
+            }
+        }
+
+        /// Sleeps while the word is `expected`, at most `limit`. May return for no reason.
+        pub(crate) fn wait(&self, expected: u32, limit: Option<Duration>) {
+            let gate = lock(&self.gate);
+            // Relaxed: the gate orders this look before or after a `wake_one`.
+            if self.word.load(Ordering::Relaxed) != expected {
+                return;
+            }
+            match limit {
+                None => drop(self.bell.wait(gate)),
+                Some(limit) => drop(self.bell.wait_timeout(gate, limit)),
+            }
+        }
+
+        /// Wakes the sleeper, if there is one. Call after changing the word.
+        pub(crate) fn wake_one(&self) {
+            // Through the gate: the sleeper is either before its look at the word (and sees the
+            // change) or already waiting on the bell.
+            drop(lock(&self.gate));
+            self.bell.notify_one();
+        }
+    }
+}

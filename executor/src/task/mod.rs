@@ -1,0 +1,23 @@
+//! WHAT is run: a future and its state in one allocation, its wakers, and its one handle.
+//!
+//! ```text
+//!   spawn ──> cell (one allocation): header | scheduler | stage: future, then output | join waker
+//!               ^            ^            ^
+//!               |            |            |
+//!           Runnable      Waker*      JoinHandle<T>        each holds one reference
+//!        (polls it once) (wakes it)  (awaits, joins, aborts it)
+//! ```
+//!
+//! Reading order: `schedule.rs` (what a task asks of its scheduler), `state.rs` (one word, pure
+//! transitions), `cell.rs` (memory layout, who touches what), `waker.rs`, `harness.rs` (poll,
+//! complete, cancel, free), `join.rs` (the handle), `promise.rs` (a result that comes from
+//! elsewhere), `completion.rs` (`as_completed`, `wait`).
+
+pub(crate) mod cell;
+pub(crate) mod completion;
+pub(crate) mod harness;
+pub(crate) mod join;
+pub(crate) mod promise;
+pub(crate) mod schedule;
+pub(crate) mod state;
+pub(crate) mod waker;

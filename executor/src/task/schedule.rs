@@ -1,0 +1,36 @@
+//! What a task asks of whoever runs it. Owned by the task, so that a task knows no scheduler.
+//! Next: `state.rs`.
+
+use super::cell::Task;
+use super::harness::Runnable;
+
+/// Where a runnable task goes, and what else its owner wants to hear.
+///
+/// One value of this type lives in every task, so it should be one pointer (an `Arc`) or nothing.
+pub(crate) trait Schedule: Send + Sync + 'static {
+    /// True where a queued or idle body may be dropped by whichever thread calls `abort`: the
+    /// pools, whose jobs are `Send` and have never run. False where it must be dropped by the
+    /// thread that runs it.
+    const CANCEL_IN_PLACE: bool;
+
+    /// (7) The task became runnable: keep the runnable until it can be run.
+    fn schedule(&self, runnable: Runnable);
+
+    /// The task is complete and its future is gone: forget it. Called once, by the thread that
+    /// completed it. `slot` is what `spawn` stored in the header. Returns the reference that the
+    /// list of live tasks held, if there is such a list.
+    fn release(&self, slot: u32) -> Option<Task> {
+        let _ = slot;
+        None
+    }
+
+    /// `abort` was called while the body was running. A task stops at its next await without
+    /// help; a process job has a worker to kill. `id` is the one `Promise::id` gives.
+    fn abort_running(&self, id: TaskId) {
+        let _ = id;
+    }
+}
+
+/// Names a task while a reference to it is held: the address of its cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct TaskId(pub(crate) usize);

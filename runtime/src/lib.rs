@@ -1,0 +1,2 @@
+//! tatkal: the runtime. WAITING: what are we waiting for?
+pub use tatkal_executor::*;
