@@ -1,1 +1,3 @@
 //! The two workloads, flags and hash, and what their programs share.
+
+pub mod http;

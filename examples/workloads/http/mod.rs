@@ -1,0 +1,46 @@
+//! The HTTP/1.1 client of the flags workload: one machine that decides, two drivers that move bytes.
+//!
+//! ```text
+//!   blocking.rs                      client.rs
+//!   std::net::TcpStream, threads     any AsyncRead + AsyncWrite, tasks
+//!            \                         /
+//!             \   step in, bytes out  /          no I/O below this line
+//!   ---------- fetch.rs --------------------------------------------------
+//!     one request from URL to Response: pool, addresses, retry, redirects
+//!        |                 |                   |
+//!     session.rs        exchange.rs         url.rs
+//!     plain or TLS      one answer:         what may be fetched,
+//!        |              head, body, rest    where a redirect leads
+//!     tls.rs               |
+//!     trust            response.rs  body.rs  chunked.rs
+//! ```
+//!
+//! # API outline
+//!
+//! ```text
+//! Url::parse("https://host:port/path?query") -> Result<Url, Error>      strict; no CR, LF, space, ...
+//! url.join("../other.jpg")                   -> Result<Url, Error>      RFC 3986, for redirects
+//!
+//! Deadline::after(Duration) | Deadline::at(Instant) | Deadline::NEVER   one for the whole request
+//!
+//! Config { tls: Tls, max_body, max_redirects, idle_per_origin, ... }    Config::default() is fine
+//! Tls::system()                              roots of the system, read at the first https request
+//! Tls::with_root_file(path)                  -> Result<Tls, Error>      --cacert: these roots only
+//!
+//! blocking::Client::new(config)              Sync: share it by reference or Arc
+//!     .get(&url, deadline)                   -> Result<Response, Error>
+//!     .head(&url, deadline)                  -> Result<Response, Error>
+//!
+//! client::Client::new(config, network)       Sync when the network's streams are Send
+//!     .get(&url, deadline).await             -> Result<Response, Error>
+//!     .head(&url, deadline).await            -> Result<Response, Error>
+//!
+//! client::Network (trait)                    resolve, connect, sleep_until: a runtime, or a test
+//! tatkal_net::TatkalNet                      the real one, over tatkal::net and tatkal::time
+//!
+//! Response { url, status, reason, headers, trailers, body, redirects, reused, timing }
+//!     .ok()                                  -> Result<Response, Error> status 2xx, or Reason::Status
+//!
+//! Error { url, reason: Reason }              Display names the URL and the reason
+//!     .is_timeout()
+//! ```
