@@ -13,7 +13,8 @@ use std::time::Duration;
 /// # Contract
 /// - `park(None)` returns after the `unparker` was called or after it woke at least one task; it
 ///   may also return for no reason. An unpark that comes before the park makes the next park
-///   return at once (a token, not a signal): otherwise a wake-up could be lost.
+///   return at once (a token, not a signal): otherwise a wake-up could be lost. What was done
+///   before the unpark is seen after the park that it ended.
 /// - `park(Some(limit))` returns after `limit` at the latest, give or take the clock's resolution.
 ///   `Duration::ZERO` looks for events that are already there and never sleeps.
 /// - Wakers are called outside every lock of the driver: they are user code.

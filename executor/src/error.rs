@@ -37,7 +37,7 @@ pub enum JoinError {
         /// Which of the four crossings failed.
         crossing: Crossing,
         /// What the encoder or decoder said.
-        reason: String,
+        reason: Box<str>,
     },
     /// The pool or runtime takes no more work.
     Closed,
@@ -72,6 +72,11 @@ pub struct WorkerExit {
 
 /// What is left of a panic: its message, and its payload when it happened in this process.
 pub struct PanicReport {
+    // Boxed: a task has room for its output, and errors are rare.
+    inner: Box<Panic>,
+}
+
+struct Panic {
     message: String,
     // A `Mutex` because a payload is `Send` but not `Sync`, and an error should be both.
     payload: Option<Mutex<Box<dyn Any + Send>>>,
@@ -87,28 +92,29 @@ impl PanicReport {
                 None => "(a panic payload that is not a string)".to_owned(),
             },
         };
-        Self {
-            message,
-            payload: Some(Mutex::new(payload)),
-        }
+        Self::new(message, Some(Mutex::new(payload)))
     }
 
     /// A panic in another process: only its text crosses.
     pub(crate) fn from_message(message: String) -> Self {
+        Self::new(message, None)
+    }
+
+    fn new(message: String, payload: Option<Mutex<Box<dyn Any + Send>>>) -> Self {
         Self {
-            message,
-            payload: None,
+            inner: Box::new(Panic { message, payload }),
         }
     }
 
     /// The panic message.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.inner.message
     }
 
     /// The value given to `panic!` or `panic_any`; `None` when it stayed in another process.
     pub fn into_payload(self) -> Option<Box<dyn Any + Send>> {
-        self.payload
+        self.inner
+            .payload
             .map(|payload| payload.into_inner().unwrap_or_else(|e| e.into_inner()))
     }
 
@@ -117,13 +123,13 @@ impl PanicReport {
     /// # Panics
     /// Always: that is what it is for.
     pub fn resume(self) -> ! {
-        match self.payload {
+        match self.inner.payload {
             Some(payload) => std::panic::resume_unwind(
                 payload
                     .into_inner()
                     .unwrap_or_else(|poisoned| poisoned.into_inner()),
             ),
-            None => std::panic::resume_unwind(Box::new(self.message)),
+            None => std::panic::resume_unwind(Box::new(self.inner.message)),
         }
     }
 }
@@ -131,7 +137,7 @@ impl PanicReport {
 impl fmt::Debug for PanicReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PanicReport")
-            .field("message", &self.message)
+            .field("message", &self.inner.message)
             .finish_non_exhaustive()
     }
 }

@@ -10,15 +10,16 @@
 //!             \        /
 //!              task/     WHAT      state, cell, waker, harness, join handle, completion
 //!                |
-//!        sync error park driver    the ground floor
+//!        sync error park block_on driver    the ground floor
 //! ```
 //!
 //! Every arrow points down: a file uses only files that come earlier in this reading order.
 //!
-//! 1. `sync.rs`, `error.rs`, `park.rs`, `driver.rs`
+//! 1. `sync.rs`, `error.rs`, `park.rs` (token sleep), `block_on.rs` (the smallest executor),
+//!    `driver.rs` (what a worker sleeps on)
 //! 2. `task/`: `schedule.rs`, `state.rs`, `cell.rs`, `waker.rs`, `harness.rs`, `join.rs`,
 //!    `promise.rs`, `completion.rs`
-//! 3. `scheduler/`: `block_on.rs`, `yield_now.rs`, `single.rs`
+//! 3. `scheduler/`: `yield_now.rs`, `live.rs`, `single.rs`
 //! 4. `pool/`: `executor.rs`, `sequential.rs`, `thread.rs`, `process/`
 //!
 //! # Life of a wake-up
@@ -36,11 +37,17 @@
 //! 8 complete  output stored, join waker called, future dropped on the thread that ran it
 //! ```
 
+mod block_on;
 mod driver;
 mod error;
 mod park;
+mod scheduler;
 mod sync;
+mod task;
 
+pub use block_on::block_on;
 pub use driver::Driver;
 pub use error::{Crossing, JoinError, PanicReport, WorkerExit};
 pub use park::Parker;
+pub use scheduler::{LocalExecutor, SpawnHandle, YieldNow, spawn, spawn_local, yield_now};
+pub use task::join::{AbortHandle, JoinHandle};

@@ -5,19 +5,15 @@
 //! these locks, say) stays std's. Next: `error.rs`.
 
 #[cfg(loom)]
-pub(crate) use loom::sync::{Arc, Condvar, Mutex, MutexGuard, atomic};
+pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, atomic};
 #[cfg(not(loom))]
-pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard, atomic};
+#[allow(unused_imports)] // Condvar: only where there is no futex
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
 
 #[cfg(not(loom))]
 pub(crate) use cell::UnsafeCell;
 #[cfg(loom)]
 pub(crate) use loom::cell::UnsafeCell;
-
-#[cfg(loom)]
-pub(crate) use loom::thread;
-#[cfg(not(loom))]
-pub(crate) use std::thread;
 
 #[cfg(not(loom))]
 mod cell {

@@ -1,8 +1,9 @@
 //! What a task asks of whoever runs it. Owned by the task, so that a task knows no scheduler.
 //! Next: `state.rs`.
 
-use super::cell::Task;
+use super::cell::{Prefix, Task};
 use super::harness::Runnable;
+use std::marker::PhantomData;
 
 /// Where a runnable task goes, and what else its owner wants to hear.
 ///
@@ -14,7 +15,9 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     const CANCEL_IN_PLACE: bool;
 
     /// (7) The task became runnable: keep the runnable until it can be run.
-    fn schedule(&self, runnable: Runnable);
+    fn schedule(scheduled: Scheduled<Self>)
+    where
+        Self: Sized;
 
     /// The task is complete and its future is gone: forget it. Called once, by the thread that
     /// completed it. `slot` is what `spawn` stored in the header. Returns the reference that the
@@ -34,3 +37,43 @@ pub(crate) trait Schedule: Send + Sync + 'static {
 /// Names a task while a reference to it is held: the address of its cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct TaskId(pub(crate) usize);
+
+/// A runnable on its way to its scheduler.
+///
+/// Not `&self` and a runnable: once the runnable is handed to another thread the task may be run
+/// and freed, and the scheduler's pointer inside it with it. Here the pointer is borrowed from the
+/// runnable, so the compiler sees to it that whoever needs it longer clones it first.
+pub(crate) struct Scheduled<S> {
+    runnable: Runnable,
+    _scheduler: PhantomData<fn() -> S>,
+}
+
+impl<S: Schedule> Scheduled<S> {
+    /// # Safety
+    /// The runnable's task was allocated with a scheduler of type `S`.
+    pub(crate) unsafe fn new(runnable: Runnable) -> Self {
+        Self {
+            runnable,
+            _scheduler: PhantomData,
+        }
+    }
+
+    /// The scheduler that the task was spawned on.
+    pub(crate) fn scheduler(&self) -> &S {
+        // SAFETY: by `new` the cell starts with `Prefix<S>`; the runnable's reference keeps it
+        // alive for as long as the borrow.
+        unsafe {
+            &self
+                .runnable
+                .as_raw()
+                .cast::<Prefix<S>>()
+                .as_ref()
+                .scheduler
+        }
+    }
+
+    /// The runnable itself.
+    pub(crate) fn into_runnable(self) -> Runnable {
+        self.runnable
+    }
+}

@@ -1,0 +1,142 @@
+//! block_on: the smallest executor. One future, one thread, one parker.
+//!
+//! Everything an executor is can be seen here: poll the future with a waker; when it is pending,
+//! sleep until the waker was called; poll again. What the larger ones add is many futures (a
+//! queue), other things to sleep on (a driver), and more threads.
+//!
+//! The thread that sleeps here serves nobody else meanwhile. On a thread that runs a scheduler
+//! that would stop every task on it, so it is refused there (`Entered`).
+//!
+//! Cost      one allocation per call (the parker's word), no system call when the future is ready.
+//! Source    the idea is `futures::executor::block_on`. Next: `driver.rs`.
+
+use crate::park::Parker;
+use std::cell::Cell;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+/// Runs a future to completion on the calling thread, which sleeps while the future waits.
+///
+/// For futures that are woken by other threads: handles of pools, channels, tasks of another
+/// runtime. Sockets and timers of tatkal need an event loop, which the runtime's `block_on` has.
+///
+/// # Panics
+/// On a thread that is running a scheduler: it would stop every task there. Panics of the future
+/// pass through.
+///
+/// # Example
+/// ```
+/// assert_eq!(tatkal_executor::block_on(async { 6 * 7 }), 42);
+/// ```
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    match block_on_until(pin!(future), None) {
+        Some(output) => output,
+        None => unreachable!("without a deadline there is an output"),
+    }
+}
+
+/// `block_on` that gives up at `deadline`. The future stays as it is and can be polled again.
+pub(crate) fn block_on_until<F: Future + ?Sized>(
+    mut future: Pin<&mut F>,
+    deadline: Option<Instant>,
+) -> Option<F::Output> {
+    refuse_if_entered();
+    let mut parker = Parker::new();
+    let waker = parker.unparker();
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return Some(output);
+        }
+        match deadline {
+            None => parker.park(),
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return None;
+                }
+                parker.park_timeout(left);
+            }
+        }
+    }
+}
+
+thread_local! {
+    /// Is a scheduler running tasks on this thread?
+    static ENTERED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Evidence that this thread runs a scheduler; until it is dropped, blocking is refused here.
+#[derive(Debug)]
+pub(crate) struct Entered(());
+
+impl Entered {
+    /// # Panics
+    /// When this thread runs a scheduler already.
+    pub(crate) fn new() -> Self {
+        refuse_if_entered();
+        ENTERED.set(true);
+        Self(())
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        ENTERED.set(false);
+    }
+}
+
+#[track_caller]
+fn refuse_if_entered() {
+    assert!(
+        !ENTERED.get(),
+        "this thread runs an executor, and blocking it would stop every task on it: \
+         use `.await` here, or move the blocking call into a thread pool (`spawn_blocking`)"
+    );
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_future_woken_by_another_thread_is_polled_again() {
+        let mut polls = 0;
+        let output = block_on(std::future::poll_fn(|cx| {
+            polls += 1;
+            if polls == 3 {
+                return Poll::Ready("done");
+            }
+            let waker = cx.waker().clone();
+            std::thread::spawn(move || waker.wake());
+            Poll::Pending
+        }));
+        assert_eq!((output, polls), ("done", 3));
+    }
+
+    #[test]
+    fn a_deadline_leaves_the_future_usable() {
+        let mut ready = false;
+        let mut future = pin!(std::future::poll_fn(|_| {
+            if std::mem::replace(&mut ready, true) {
+                Poll::Ready(7)
+            } else {
+                Poll::Pending
+            }
+        }));
+        let past = Some(Instant::now() + Duration::from_millis(1));
+        assert_eq!(block_on_until(future.as_mut(), past), None);
+        assert_eq!(block_on_until(future, None), Some(7));
+    }
+
+    #[test]
+    fn blocking_a_thread_that_runs_a_scheduler_is_refused() {
+        let entered = Entered::new();
+        let refused = std::panic::catch_unwind(|| block_on(async {}));
+        assert!(refused.is_err());
+        drop(entered);
+        block_on(async {});
+    }
+}

@@ -1,0 +1,522 @@
+//! Many tasks on one thread: a queue, the list of live tasks, and a driver to sleep on.
+//!
+//! ```text
+//!   spawn, wakes on this thread            wakes and spawns from other threads
+//!            │ no atomics, no locks                     │ one lock, and an unpark
+//!            v                                          v
+//!     ┌─ local queue ─┐ <── drained when the ─── ┌─ inject queue ─┐
+//!     └───────┬───────┘     local one is empty   └────────────────┘
+//!             v             or every tick
+//!     run: poll one task ──> complete: leaves `live`
+//!             │
+//!             v  every EVENT_INTERVAL tasks a look, with nothing to do a sleep
+//!          driver.park
+//! ```
+//!
+//! Owns      `Local` belongs to the thread that made the executor: `LocalExecutor` is neither
+//!           `Send` nor `Sync`, and every other way to it goes through `CURRENT`, which is set
+//!           only while that thread is inside `block_on` or `drop`. `Inject` is behind a lock.
+//! Holds     I1 a task's future is polled and dropped on the owner's thread (that is what
+//!              allows `spawn_local`);
+//!           I2 every live task is in `live` (or in the inject queue on its way there);
+//!           I3 no lost wake-up: whoever pushes to the inject queue unparks the driver after
+//!              the push, and the owner looks at the queue before each park. Push before the
+//!              look: seen. Push after it: the unpark's token ends the park at once.
+//! Fairness  first in, first out. A task that wakes itself goes to the back. The inject queue
+//!           and the driver get a look every EVENT_INTERVAL tasks however busy the queue is.
+//! Cost      a wake on the owner's thread: one compare-exchange and a push. The driver is left
+//!           alone while there are tasks to run (tokio looks at it each time the queue empties,
+//!           which is most of what a spawn-and-join costs there).
+//! Source    the queue pair is that of `tokio::runtime::scheduler::current_thread`.
+
+use super::live::LiveTasks;
+use crate::block_on::Entered;
+use crate::driver::Driver;
+use crate::park::Parker;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, lock};
+use crate::task::cell::Task;
+use crate::task::harness::{Plain, Runnable, new_listed_task};
+use crate::task::join::JoinHandle;
+use crate::task::schedule::{Schedule, Scheduled};
+use std::cell::{Cell, RefCell, UnsafeCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::pin;
+use std::ptr;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+/// After how many tasks the driver and the inject queue get a look while there is work to do.
+/// Small enough that a socket waits microseconds, large enough that the look (a system call)
+/// disappears among the polls. 61 is what Go and tokio chose; being odd, it does not fall into
+/// step with a program's own powers of two.
+const EVENT_INTERVAL: u32 = 61;
+
+/// An executor for one thread. Tasks need not be `Send`.
+///
+/// It runs tasks only inside [`block_on`](Self::block_on). Dropping it drops every task that is
+/// still alive, on the thread that owns it; their handles report `Cancelled`.
+///
+/// # Example
+/// ```
+/// use std::rc::Rc;
+/// use tatkal_executor::{LocalExecutor, spawn_local};
+/// let executor = LocalExecutor::default();
+/// let sum = executor.block_on(async {
+///     let shared = Rc::new(20); // not `Send`
+///     let task = spawn_local({ let shared = shared.clone(); async move { *shared + 1 } });
+///     task.await.unwrap() + *shared
+/// });
+/// assert_eq!(sum, 41);
+/// ```
+pub struct LocalExecutor {
+    shared: Arc<Shared>,
+    driver: RefCell<Box<dyn Driver>>,
+    /// The owner is the thread that made it.
+    _not_send: PhantomData<*const ()>,
+}
+
+/// Spawns onto a [`LocalExecutor`] from any thread.
+#[derive(Clone)]
+pub struct SpawnHandle {
+    shared: Arc<Shared>,
+}
+
+/// What tasks and other threads know of the executor.
+struct Shared {
+    /// The owner thread's; see the file head for who may come here.
+    local: UnsafeCell<Local>,
+    inject: Mutex<Inject>,
+    /// Is there something in the inject queue? Only a hint that saves the owner a lock: set under
+    /// the lock with each push, cleared under the lock when it is drained.
+    injected: AtomicBool,
+    unparker: Waker,
+}
+
+struct Local {
+    queue: VecDeque<Runnable>,
+    live: LiveTasks,
+    closed: bool,
+}
+
+struct Inject {
+    queue: VecDeque<Injected>,
+    closed: bool,
+}
+
+enum Injected {
+    Wake(Runnable),
+    Spawn(Runnable, Task),
+}
+
+// SAFETY: `local` is reached only by the owner's thread (`with_local` says how that is known);
+// everything else is Send and Sync by itself.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+thread_local! {
+    /// The executor that this thread owns and is inside of right now.
+    static CURRENT: Cell<*const Shared> = const { Cell::new(ptr::null()) };
+}
+
+impl Shared {
+    /// # Safety
+    /// The caller is on the owner's thread. `f` runs no user code: it would come back here.
+    #[inline]
+    unsafe fn with_local<R>(&self, f: impl FnOnce(&mut Local) -> R) -> R {
+        // SAFETY: one thread, and no second borrow while `f` runs.
+        f(unsafe { &mut *self.local.get() })
+    }
+
+    fn is_current(&self) -> bool {
+        ptr::eq(CURRENT.get(), self)
+    }
+
+    /// Hands work over from another thread. Gives it back when the executor is gone.
+    fn inject(&self, work: Injected) -> Result<(), Injected> {
+        let mut inject = lock(&self.inject);
+        if inject.closed {
+            return Err(work);
+        }
+        inject.queue.push_back(work);
+        // Relaxed: the owner's look under the lock is what counts; the flag only saves it the
+        // lock, and the unpark below orders this store before the look that follows a park.
+        self.injected.store(true, Ordering::Relaxed);
+        drop(inject);
+        // I3: after the push.
+        self.unparker.wake_by_ref();
+        Ok(())
+    }
+
+    /// Moves what other threads handed over into the local queue.
+    ///
+    /// # Safety
+    /// The caller is on the owner's thread.
+    unsafe fn drain_inject(&self) {
+        // Relaxed: see `inject`.
+        if !self.injected.load(Ordering::Relaxed) {
+            return;
+        }
+        let work = {
+            let mut inject = lock(&self.inject);
+            self.injected.store(false, Ordering::Relaxed);
+            std::mem::take(&mut inject.queue)
+        };
+        // SAFETY: the owner's thread; moving pointers runs no user code.
+        unsafe {
+            self.with_local(|local| {
+                for entry in work {
+                    match entry {
+                        Injected::Wake(runnable) => local.queue.push_back(runnable),
+                        Injected::Spawn(runnable, task) => {
+                            local.live.insert(task);
+                            local.queue.push_back(runnable);
+                        }
+                    }
+                }
+            });
+        }
+    }
+
+    /// # Safety
+    /// The caller is on the owner's thread.
+    unsafe fn spawn_here<F: Future + 'static>(self: &Arc<Self>, future: F) -> JoinHandle<F::Output>
+    where
+        F::Output: 'static,
+    {
+        let (runnable, handle, task) = new_listed_task(Plain(future), self.clone());
+        // SAFETY: the owner's thread; moving pointers runs no user code.
+        let refused = unsafe {
+            self.with_local(|local| {
+                if local.closed {
+                    return Some((runnable, task));
+                }
+                local.live.insert(task);
+                local.queue.push_back(runnable);
+                None
+            })
+        };
+        // Shutting down: the runnable cancels the task as it is dropped, here, by its owner.
+        drop(refused);
+        handle
+    }
+}
+
+impl Schedule for Arc<Shared> {
+    const CANCEL_IN_PLACE: bool = false;
+
+    /// (7) To the local queue on the owner's thread, through the inject queue from any other.
+    #[inline]
+    fn schedule(scheduled: Scheduled<Self>) {
+        if scheduled.scheduler().is_current() {
+            // SAFETY: CURRENT names this executor only on the owner's thread, and is cleared
+            // before the executor's own reference goes, so it is alive.
+            let shared = unsafe { &*CURRENT.get() };
+            // SAFETY: the owner's thread; a push runs no user code.
+            unsafe { shared.with_local(|local| local.queue.push_back(scheduled.into_runnable())) };
+            return;
+        }
+        let shared = scheduled.scheduler().clone();
+        if let Err(Injected::Wake(runnable)) =
+            shared.inject(Injected::Wake(scheduled.into_runnable()))
+        {
+            // The executor is shutting down and cancels every live task on its own thread;
+            // dropping the runnable here could drop a future that is not `Send` (I1).
+            runnable.discard();
+        }
+    }
+
+    fn release(&self, slot: u32) -> Option<Task> {
+        if !self.is_current() {
+            // Completed away from home: only a task whose spawn came too late to be listed.
+            return None;
+        }
+        // SAFETY: the owner's thread; taking a pointer out runs no user code.
+        unsafe { self.with_local(|local| local.live.remove(slot)) }
+    }
+}
+
+impl LocalExecutor {
+    /// An executor that sleeps on `driver`.
+    pub fn new(driver: impl Driver) -> Self {
+        let shared = Shared {
+            unparker: driver.unparker(),
+            local: UnsafeCell::new(Local {
+                queue: VecDeque::new(),
+                live: LiveTasks::new(),
+                closed: false,
+            }),
+            inject: Mutex::new(Inject {
+                queue: VecDeque::new(),
+                closed: false,
+            }),
+            injected: AtomicBool::new(false),
+        };
+        Self {
+            shared: Arc::new(shared),
+            driver: RefCell::new(Box::new(driver)),
+            _not_send: PhantomData,
+        }
+    }
+
+    /// A handle that spawns from any thread.
+    pub fn handle(&self) -> SpawnHandle {
+        SpawnHandle {
+            shared: self.shared.clone(),
+        }
+    }
+
+    /// Spawns a future on this executor; it runs when `block_on` does.
+    ///
+    /// # Cancellation
+    /// Dropping the handle detaches the task; `abort` drops it at its next await; dropping the
+    /// executor drops it.
+    pub fn spawn_local<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F::Output: 'static,
+    {
+        // SAFETY: `LocalExecutor` does not leave its owner's thread.
+        unsafe { self.shared.spawn_here(future) }
+    }
+
+    /// How many tasks are alive: spawned here and not complete.
+    pub fn live_tasks(&self) -> usize {
+        // SAFETY: the owner's thread; reading a number runs no user code.
+        unsafe { self.shared.with_local(|local| local.live.len()) }
+    }
+
+    /// Runs `future` to completion, and every task of this executor meanwhile.
+    ///
+    /// Returns as soon as `future` is ready; tasks that are still alive go on in the next
+    /// `block_on`. A panic of a task goes to its handle, one of `future` passes through.
+    ///
+    /// # Panics
+    /// On a thread that is inside an executor already.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _entered = Entered::new();
+        let _current = Current::set(&self.shared);
+        let root = Arc::new(Root {
+            woken: AtomicBool::new(true),
+            shared: self.shared.clone(),
+        });
+        let waker = Waker::from(root.clone());
+        let mut cx = Context::from_waker(&waker);
+        let mut future = pin!(future);
+        let mut driver = self.driver.borrow_mut();
+        let mut polls = 0;
+        loop {
+            if root.take_woken() {
+                polls += 1;
+                if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                    return output;
+                }
+            }
+            // (2) Tasks, until there are none, or the main future or the others deserve a look.
+            while polls < EVENT_INTERVAL && !root.is_woken() {
+                let Some(runnable) = self.next_task() else {
+                    break;
+                };
+                runnable.run();
+                polls += 1;
+            }
+            if polls >= EVENT_INTERVAL {
+                polls = 0;
+                driver.park(Some(Duration::ZERO));
+            }
+            if root.is_woken() {
+                continue;
+            }
+            // SAFETY: the owner's thread.
+            unsafe { self.shared.drain_inject() };
+            if self.is_idle() {
+                // (4) Nothing to run. Whoever brings work from now on unparks us (I3).
+                polls = 0;
+                driver.park(None);
+            }
+        }
+    }
+
+    fn next_task(&self) -> Option<Runnable> {
+        // SAFETY: the owner's thread; a pop runs no user code.
+        unsafe { self.shared.with_local(|local| local.queue.pop_front()) }
+    }
+
+    fn is_idle(&self) -> bool {
+        // SAFETY: the owner's thread; looking at a length runs no user code.
+        unsafe { self.shared.with_local(|local| local.queue.is_empty()) }
+    }
+}
+
+impl Default for LocalExecutor {
+    /// An executor that waits for wake-ups only: no sockets, no timers.
+    fn default() -> Self {
+        Self::new(Parker::new())
+    }
+}
+
+impl Drop for LocalExecutor {
+    /// Drops every live task, on this thread, once. New ones are refused from here on.
+    fn drop(&mut self) {
+        let _current = Current::set(&self.shared);
+        lock(&self.shared.inject).closed = true;
+        // SAFETY: (all of this function) the owner's thread, and the closures run no user code:
+        // what they take out is dropped outside them.
+        unsafe {
+            self.shared.drain_inject();
+            self.shared.with_local(|local| local.closed = true);
+            // A drop may wake or abort other tasks, or try to spawn; it finds `closed`.
+            while let Some(task) = self.shared.with_local(|local| local.live.pop()) {
+                task.shutdown();
+            }
+            // Every task is complete, so these are husks.
+            let husks = self
+                .shared
+                .with_local(|local| std::mem::take(&mut local.queue));
+            drop(husks);
+        }
+    }
+}
+
+impl SpawnHandle {
+    /// Spawns a future from any thread; it runs when the executor's `block_on` does.
+    ///
+    /// When the executor is gone, the future is dropped here and the handle reports `Cancelled`.
+    ///
+    /// # Cancellation
+    /// As for [`LocalExecutor::spawn_local`].
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        if self.shared.is_current() {
+            // SAFETY: CURRENT names this executor only on the owner's thread.
+            return unsafe { self.shared.spawn_here(future) };
+        }
+        let (runnable, handle, task) = new_listed_task(Plain(future), self.shared.clone());
+        // On refusal the runnable cancels the task as it is dropped; the future is `Send`.
+        drop(self.shared.inject(Injected::Spawn(runnable, task)));
+        handle
+    }
+}
+
+/// Spawns a future onto the executor that this thread is inside of.
+///
+/// # Panics
+/// Outside of an executor's `block_on`.
+///
+/// # Cancellation
+/// As for [`LocalExecutor::spawn_local`].
+///
+/// # Example
+/// ```
+/// use tatkal_executor::{LocalExecutor, spawn};
+/// let answer = LocalExecutor::default().block_on(async {
+///     let task = spawn(async { 6 * 7 });
+///     task.await.unwrap()
+/// });
+/// assert_eq!(answer, 42);
+/// ```
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    spawn_local(future)
+}
+
+/// Spawns a future that need not be `Send` onto the executor that this thread owns and is inside
+/// of. As [`spawn`] otherwise.
+///
+/// # Panics
+/// Outside of an executor's `block_on`.
+#[track_caller]
+pub fn spawn_local<F: Future + 'static>(future: F) -> JoinHandle<F::Output>
+where
+    F::Output: 'static,
+{
+    let shared = CURRENT.get();
+    assert!(
+        !shared.is_null(),
+        "there is no executor on this thread: call `spawn` from inside `block_on`, or use the \
+         executor's handle"
+    );
+    // SAFETY: CURRENT is set while the executor's own reference to `shared` lives (`Current`),
+    // and it was made by `Arc::as_ptr`; the Arc is borrowed, not owned, hence ManuallyDrop.
+    let shared = unsafe { std::mem::ManuallyDrop::new(Arc::from_raw(shared)) };
+    // SAFETY: CURRENT is set only on the owner's thread.
+    unsafe { shared.spawn_here(future) }
+}
+
+/// The thread is inside an executor until this is dropped; then inside the one before it.
+struct Current<'a> {
+    before: *const Shared,
+    _executor: PhantomData<&'a Arc<Shared>>,
+}
+
+impl<'a> Current<'a> {
+    fn set(shared: &'a Arc<Shared>) -> Self {
+        Self {
+            before: CURRENT.replace(Arc::as_ptr(shared)),
+            _executor: PhantomData,
+        }
+    }
+}
+
+impl Drop for Current<'_> {
+    fn drop(&mut self) {
+        CURRENT.set(self.before);
+    }
+}
+
+/// The waker of `block_on`'s own future, which is no task: a flag beside the queue.
+struct Root {
+    woken: AtomicBool,
+    shared: Arc<Shared>,
+}
+
+impl Root {
+    fn is_woken(&self) -> bool {
+        // Relaxed: a look; `take_woken` orders.
+        self.woken.load(Ordering::Relaxed)
+    }
+
+    fn take_woken(&self) -> bool {
+        // Acquire: pairs with the Release in `wake`. The first look saves the locked instruction.
+        self.is_woken() && self.woken.swap(false, Ordering::Acquire)
+    }
+}
+
+impl Wake for Root {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // Release: pairs with the Acquire in `take_woken`. A swap, not a store: a flag that is
+        // already set must carry this wake's work too. Before the unpark, as in I3.
+        self.woken.swap(true, Ordering::Release);
+        if !self.shared.is_current() {
+            self.shared.unparker.wake_by_ref();
+        }
+    }
+}
+
+impl fmt::Debug for LocalExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalExecutor")
+            .field("live_tasks", &self.live_tasks())
+            .finish()
+    }
+}
+
+impl fmt::Debug for SpawnHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpawnHandle").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,1 @@
+//! Many handles at once. Placeholder.

@@ -1,0 +1,454 @@
+//! What happens to a task: poll, complete, cancel, free. The only file that touches the stage.
+//!
+//! ```text
+//!   Runnable::run ──> to_running ──Poll──> poll ──Ready──> complete ──> references go
+//!                        |   |              |  \──panic──>    ^
+//!                        |   Cancel ──────> cancel ───────────┘
+//!                        Husk               ^
+//!                        |                  |Cancel
+//!                   reference goes       Pending ──> to_idle ──Reschedule──> Schedule::schedule
+//! ```
+//!
+//! Each function says which reference it consumes. User code (poll, drop of the future or of the
+//! output, the join waker) runs outside every lock and every panic of it is caught here:
+//! a panic reaches the join handle and nothing else.
+//!
+//! Source    tokio's `runtime/task/harness.rs` for the division of labour. Next: `join.rs`.
+
+use super::cell::{Cell, Header, JoinWaker, Stage, Task, VTable, drop_references};
+use super::join::JoinHandle;
+use super::schedule::{Schedule, Scheduled, TaskId};
+use super::state::{Abort, ToIdle, ToRunning};
+use super::waker::WakerRef;
+use crate::error::{JoinError, PanicReport};
+use std::any::Any;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+
+/// The right to poll a task once; at most one exists per task (I1 in state.rs).
+///
+/// Dropped without being run it cancels the task: the future is dropped on this thread.
+#[derive(Debug)]
+pub(crate) struct Runnable {
+    pointer: NonNull<Header>,
+}
+
+// SAFETY: schedulers move runnables between threads only for futures that are `Send`; those of
+// `spawn_local` are sent home unopened (single.rs), and running or dropping them happens there.
+unsafe impl Send for Runnable {}
+
+impl Runnable {
+    /// # Safety
+    /// The caller gives up one reference and the SCHEDULED bit that it set.
+    pub(crate) unsafe fn from_raw(pointer: NonNull<Header>) -> Self {
+        Self { pointer }
+    }
+
+    pub(crate) fn into_raw(self) -> NonNull<Header> {
+        ManuallyDrop::new(self).pointer
+    }
+
+    /// (2) Polls the task once; completes it, or leaves it to its wakers.
+    #[inline]
+    pub(crate) fn run(self) {
+        let pointer = self.into_raw();
+        // SAFETY: the runnable's reference keeps the cell alive and is consumed by `run`.
+        unsafe { (pointer.as_ref().vtable.run)(pointer) }
+    }
+
+    /// Gives the reference back without touching the future: for a thread that must not drop it,
+    /// when the task's owner is known to cancel it. The task is never scheduled again.
+    pub(crate) fn discard(self) {
+        // SAFETY: we own the runnable's reference.
+        unsafe { drop_references(self.into_raw(), 1) }
+    }
+
+    pub(crate) fn as_raw(&self) -> NonNull<Header> {
+        self.pointer
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        // SAFETY: our reference keeps the cell alive, and a header is only ever shared.
+        unsafe { self.pointer.as_ref() }
+    }
+}
+
+impl Drop for Runnable {
+    fn drop(&mut self) {
+        // SAFETY: as in `run`; `cancel` consumes the reference.
+        unsafe { (self.header().vtable.cancel)(self.pointer) }
+    }
+}
+
+/// (1) A task for a scheduler without a list of live tasks.
+pub(crate) fn new_task<F, T, S>(future: F, scheduler: S) -> (Runnable, JoinHandle<T>)
+where
+    F: Future<Output = Result<T, JoinError>>,
+    S: Schedule,
+{
+    let pointer = Cell::allocate(future, scheduler, 2);
+    // SAFETY: two references were made, and the task is born SCHEDULED.
+    unsafe { (Runnable::from_raw(pointer), JoinHandle::from_raw(pointer)) }
+}
+
+/// (1) A task for a scheduler that keeps a list of live tasks: the third reference is the list's.
+pub(crate) fn new_listed_task<F, T, S>(future: F, scheduler: S) -> (Runnable, JoinHandle<T>, Task)
+where
+    F: Future<Output = Result<T, JoinError>>,
+    S: Schedule,
+{
+    let pointer = Cell::allocate(future, scheduler, 3);
+    // SAFETY: three references were made, and the task is born SCHEDULED.
+    unsafe {
+        (
+            Runnable::from_raw(pointer),
+            JoinHandle::from_raw(pointer),
+            Task::from_raw(pointer),
+        )
+    }
+}
+
+/// A user's future as a task body: it cannot fail other than by a panic.
+pub(crate) struct Plain<F>(pub(crate) F);
+
+impl<F: Future> Future for Plain<F> {
+    type Output = Result<F::Output, JoinError>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: the field is pinned with the whole; it is never moved out.
+        let future = unsafe { self.map_unchecked_mut(|plain| &mut plain.0) };
+        future.poll(cx).map(Ok)
+    }
+}
+
+/// A closure as a task body: ready at its first poll, which is its only one.
+pub(crate) struct Job<C>(Option<C>);
+
+impl<C> Job<C> {
+    pub(crate) fn new(closure: C) -> Self {
+        Self(Some(closure))
+    }
+}
+
+// The closure is moved out to be called and never pinned.
+impl<C> Unpin for Job<C> {}
+
+impl<C: FnOnce() -> R, R> Future for Job<C> {
+    type Output = Result<R, JoinError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        let closure = self.0.take().expect("a job is polled once");
+        Poll::Ready(Ok(closure()))
+    }
+}
+
+/// The functions of one task type.
+pub(super) fn vtable<F, T, S>() -> &'static VTable
+where
+    F: Future<Output = Result<T, JoinError>>,
+    S: Schedule,
+{
+    const {
+        &VTable {
+            run: run::<F, T, S>,
+            cancel: cancel_runnable::<F, T, S>,
+            schedule: schedule::<F, T, S>,
+            abort: abort::<F, T, S>,
+            shutdown: shutdown::<F, T, S>,
+            free: free::<F, T, S>,
+            read_output: read_output::<F, T, S>,
+            drop_output: drop_output::<F, T, S>,
+            is_error: is_error::<F, T, S>,
+            join_waker: join_waker::<F, T, S>,
+        }
+    }
+}
+
+/// # Safety
+/// `pointer` was allocated as `Cell<F, T, S>` and the caller holds a reference while `'a` lasts.
+#[inline]
+unsafe fn cell<'a, F, T, S>(pointer: NonNull<Header>) -> &'a Cell<F, T, S> {
+    // SAFETY: by the caller. A cell is only ever shared; what changes is in `UnsafeCell`s.
+    unsafe { pointer.cast().as_ref() }
+}
+
+/// # Safety
+/// The caller gives up the runnable.
+unsafe fn run<F, T, S>(pointer: NonNull<Header>)
+where
+    F: Future<Output = Result<T, JoinError>>,
+    S: Schedule,
+{
+    // SAFETY: the vtable belongs to this type; the runnable's reference keeps the cell alive.
+    let cell = unsafe { cell::<F, T, S>(pointer) };
+    match cell.prefix.header.state.transition_to_running() {
+        ToRunning::Poll => {}
+        // SAFETY: we own RUNNING, and the runnable's reference goes into `cancel`.
+        ToRunning::Cancel => return unsafe { cancel::<F, T, S>(pointer) },
+        // SAFETY: the runnable's reference.
+        ToRunning::Husk => return unsafe { drop_references(pointer, 1) },
+    }
+    // SAFETY: our reference outlives the poll.
+    let waker = unsafe { WakerRef::new(pointer) };
+    let polled = catch_unwind(AssertUnwindSafe(|| {
+        cell.stage.with_mut(|stage| {
+            // SAFETY: I2: we own RUNNING and the task is not complete, so the stage is the
+            // future and ours. It never moves: the cell is on the heap until it is freed.
+            let future = unsafe { Pin::new_unchecked(&mut *(*stage).future) };
+            future.poll(&mut Context::from_waker(&waker))
+        })
+    }));
+    match polled {
+        Ok(Poll::Pending) => match cell.prefix.header.state.transition_to_idle() {
+            ToIdle::Idle => {}
+            // SAFETY: `transition_to_idle` dropped our reference, and it was the last.
+            ToIdle::Free => unsafe { free::<F, T, S>(pointer) },
+            // SAFETY: SCHEDULED is set and our reference goes into the new runnable.
+            ToIdle::Reschedule => unsafe { schedule::<F, T, S>(pointer) },
+            // SAFETY: we still own RUNNING and the reference.
+            ToIdle::Cancel => unsafe { cancel::<F, T, S>(pointer) },
+        },
+        // SAFETY: (both) we own RUNNING; the future is still in the stage, and goes now.
+        Ok(Poll::Ready(output)) => unsafe { retire::<F, T, S>(pointer, output) },
+        Err(panic) => unsafe { retire::<F, T, S>(pointer, Err(panicked(panic))) },
+    }
+}
+
+fn panicked(payload: Box<dyn Any + Send>) -> JoinError {
+    JoinError::Panicked(PanicReport::from_payload(payload))
+}
+
+/// Runs user code whose panic has nobody to go to (the panic hook has printed it).
+fn contain(user_code: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(user_code)) {
+        // A payload's own drop may panic too: then its memory is the price.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(payload))).map_err(std::mem::forget);
+    }
+}
+
+/// Drops the future without an output: the task was cancelled.
+///
+/// # Safety
+/// The caller owns RUNNING and gives up one reference.
+unsafe fn cancel<F, T, S>(pointer: NonNull<Header>)
+where
+    F: Future<Output = Result<T, JoinError>>,
+    S: Schedule,
+{
+    // SAFETY: passed on.
+    unsafe { retire::<F, T, S>(pointer, Err(JoinError::Cancelled)) }
+}
+
+/// Drops the future, then completes with `output`. A panic of that drop becomes the output.
+///
+/// # Safety
+/// The caller owns RUNNING, the stage is the future, and the caller gives up one reference.
+unsafe fn retire<F, T, S>(pointer: NonNull<Header>, output: Result<T, JoinError>)
+where
+    F: Future<Output = Result<T, JoinError>>,
+    S: Schedule,
+{
+    // SAFETY: alive by the caller's reference.
+    let cell = unsafe { cell::<F, T, S>(pointer) };
+    let dropped = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: I2, and the future is dropped only here: after this the stage is overwritten.
+        cell.stage
+            .with_mut(|stage| unsafe { ManuallyDrop::drop(&mut (*stage).future) })
+    }));
+    let output = match dropped {
+        Ok(()) => output,
+        Err(panic) => {
+            contain(|| drop(output));
+            Err(panicked(panic))
+        }
+    };
+    // SAFETY: RUNNING is ours and the stage is empty.
+    unsafe { complete::<F, T, S>(pointer, output) }
+}
+
+/// (8) Stores the output, tells the join handle, leaves the list of live tasks.
+///
+/// # Safety
+/// The caller owns RUNNING, the stage is empty, and the caller gives up one reference.
+pub(super) unsafe fn complete<F, T, S>(pointer: NonNull<Header>, output: Result<T, JoinError>)
+where
+    F: Future<Output = Result<T, JoinError>>,
+    S: Schedule,
+{
+    // SAFETY: alive by the caller's reference.
+    let cell = unsafe { cell::<F, T, S>(pointer) };
+    cell.stage.with_mut(|stage| {
+        // SAFETY: I2: still RUNNING. The stage holds nothing that the write would leak.
+        unsafe {
+            stage.write(Stage {
+                output: ManuallyDrop::new(output),
+            })
+        }
+    });
+    let state = cell.prefix.header.state.transition_to_complete();
+    if !state.has_join_interest() {
+        // SAFETY: I2: no handle, so the output is the completer's to drop, once.
+        contain(|| unsafe { drop_output::<F, T, S>(pointer) });
+    } else if state.has_join_waker() {
+        cell.join_waker.with(|waker| {
+            // SAFETY: I4: COMPLETE and JOIN_WAKER are set, so the handle leaves the field alone
+            // for good. By reference: the handle may be comparing it right now.
+            let waker = unsafe { &*waker }.as_ref();
+            contain(|| waker.expect("JOIN_WAKER without a waker").wake_by_ref());
+        });
+    }
+    // SAFETY: the slot is read by the thread that owns the list (see `Header::slot`); schedulers
+    // without a list do not look at it.
+    let slot = cell.prefix.header.slot.with(|slot| unsafe { *slot });
+    let listed = cell
+        .prefix
+        .scheduler
+        .release(slot)
+        .map(Task::into_raw)
+        .is_some();
+    // SAFETY: the caller's reference, and the list's when it gave one back.
+    unsafe { drop_references(pointer, 1 + usize::from(listed)) }
+}
+
+/// A runnable is dropped without being run.
+///
+/// # Safety
+/// The caller gives up the runnable.
+unsafe fn cancel_runnable<F, T, S>(pointer: NonNull<Header>)
+where
+    F: Future<Output = Result<T, JoinError>>,
+    S: Schedule,
+{
+    // SAFETY: the runnable's reference.
+    match unsafe { pointer.as_ref() }.state.transition_to_running() {
+        // SAFETY: we own RUNNING and the reference.
+        ToRunning::Poll | ToRunning::Cancel => unsafe { cancel::<F, T, S>(pointer) },
+        // SAFETY: the runnable's reference.
+        ToRunning::Husk => unsafe { drop_references(pointer, 1) },
+    }
+}
+
+/// # Safety
+/// The caller set SCHEDULED and gives up one reference, which becomes the runnable's.
+unsafe fn schedule<F, T, S>(pointer: NonNull<Header>)
+where
+    F: Future<Output = Result<T, JoinError>>,
+    S: Schedule,
+{
+    // SAFETY: SCHEDULED and one reference by the caller; this vtable belongs to scheduler `S`.
+    S::schedule(unsafe { Scheduled::new(Runnable::from_raw(pointer)) });
+}
+
+/// `abort()` on the join handle or its clone-free cousin.
+///
+/// # Safety
+/// The caller holds a reference, and keeps it.
+unsafe fn abort<F, T, S>(pointer: NonNull<Header>)
+where
+    F: Future<Output = Result<T, JoinError>>,
+    S: Schedule,
+{
+    // SAFETY: alive by the caller's reference.
+    let cell = unsafe { cell::<F, T, S>(pointer) };
+    match cell.prefix.header.state.abort(S::CANCEL_IN_PLACE) {
+        Abort::Nothing => {}
+        // SAFETY: the transition set SCHEDULED and counted a reference for the runnable.
+        Abort::Schedule => unsafe { schedule::<F, T, S>(pointer) },
+        Abort::Running => cell
+            .prefix
+            .scheduler
+            .abort_running(TaskId(pointer.as_ptr() as usize)),
+        Abort::InPlace => {
+            cell.prefix.header.state.add_reference();
+            // SAFETY: the transition gave us RUNNING; `cancel` consumes the reference just made.
+            unsafe { cancel::<F, T, S>(pointer) }
+        }
+    }
+}
+
+/// The scheduler shuts down.
+///
+/// # Safety
+/// The caller may drop the future on this thread and gives up one reference.
+unsafe fn shutdown<F, T, S>(pointer: NonNull<Header>)
+where
+    F: Future<Output = Result<T, JoinError>>,
+    S: Schedule,
+{
+    // SAFETY: alive by the caller's reference; with RUNNING taken, cancel consumes it.
+    unsafe {
+        if pointer.as_ref().state.transition_to_shutdown() {
+            cancel::<F, T, S>(pointer);
+        } else {
+            drop_references(pointer, 1);
+        }
+    }
+}
+
+/// Frees the cell.
+///
+/// # Safety
+/// The last reference is gone; nobody else can reach the cell (I5).
+unsafe fn free<F, T, S>(pointer: NonNull<Header>)
+where
+    F: Future<Output = Result<T, JoinError>>,
+    S: Schedule,
+{
+    // SAFETY: allocated as this type by `Cell::allocate`, and nobody else can reach it.
+    let cell = unsafe { Box::from_raw(pointer.cast::<Cell<F, T, S>>().as_ptr()) };
+    if !cell.prefix.header.state.load().is_complete() {
+        // SAFETY: never completed, so the stage is still the future; nobody else is left.
+        let drop_future =
+            |stage: *mut Stage<F, T>| unsafe { ManuallyDrop::drop(&mut (*stage).future) };
+        contain(|| cell.stage.with_mut(drop_future));
+    }
+    // With the box go the scheduler's pointer and the join waker.
+}
+
+/// # Safety
+/// The task is complete, the caller is its join handle, the output is there and goes to
+/// `target`, a valid `*mut Result<T, JoinError>`.
+unsafe fn read_output<F, T, S>(pointer: NonNull<Header>, target: *mut ()) {
+    // SAFETY: by the caller: I2 gives the stage to the handle; `target` is valid for one write.
+    unsafe {
+        cell::<F, T, S>(pointer).stage.with(|stage| {
+            let output = ManuallyDrop::into_inner(std::ptr::read(&raw const (*stage).output));
+            target.cast::<Result<T, JoinError>>().write(output);
+        });
+    }
+}
+
+/// # Safety
+/// The task is complete, the output is there and the caller's (the handle's, or the completer's
+/// when there is none).
+unsafe fn drop_output<F, T, S>(pointer: NonNull<Header>) {
+    // SAFETY: by the caller.
+    unsafe {
+        cell::<F, T, S>(pointer)
+            .stage
+            .with_mut(|stage| ManuallyDrop::drop(&mut (*stage).output));
+    }
+}
+
+/// # Safety
+/// The task is complete, the caller is its join handle and has not read the output.
+unsafe fn is_error<F, T, S>(pointer: NonNull<Header>) -> bool {
+    // SAFETY: by the caller.
+    unsafe {
+        cell::<F, T, S>(pointer)
+            .stage
+            .with(|stage| (*stage).output.is_err())
+    }
+}
+
+/// # Safety
+/// The caller holds a reference while it uses the result.
+unsafe fn join_waker<F, T, S>(pointer: NonNull<Header>) -> NonNull<JoinWaker> {
+    // SAFETY: by the caller.
+    NonNull::from(unsafe { &cell::<F, T, S>(pointer).join_waker })
+}
