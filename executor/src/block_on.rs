@@ -118,16 +118,15 @@ mod tests {
 
     #[test]
     fn a_deadline_leaves_the_future_usable() {
-        let mut ready = false;
-        let mut future = pin!(std::future::poll_fn(|_| {
-            if std::mem::replace(&mut ready, true) {
-                Poll::Ready(7)
-            } else {
-                Poll::Pending
-            }
+        let ready = Cell::new(false);
+        let mut future = pin!(std::future::poll_fn(|_| if ready.get() {
+            Poll::Ready(7)
+        } else {
+            Poll::Pending
         }));
-        let past = Some(Instant::now() + Duration::from_millis(1));
-        assert_eq!(block_on_until(future.as_mut(), past), None);
+        let soon = Some(Instant::now() + Duration::from_millis(1));
+        assert_eq!(block_on_until(future.as_mut(), soon), None);
+        ready.set(true);
         assert_eq!(block_on_until(future, None), Some(7));
     }
 

@@ -80,7 +80,8 @@ impl LiveTasks {
     pub(crate) fn pop(&mut self) -> Option<Task> {
         if self.count == 0 {
             // Empty: give the memory back, and start again from slot 0.
-            *self = Self::new();
+            self.slots = Vec::new();
+            self.first_vacant = NO_SLOT;
             return None;
         }
         // From the end, and shrinking, so that popping everything costs one pass.
