@@ -1,4 +1,11 @@
 //! The two workloads, flags and hash, and what their programs share.
+//!
+//! Reading order: `units.rs`, `stamp.rs`, `printer.rs`, `mode.rs`, `report/`.
 
 pub mod flags;
 pub mod http;
+pub mod mode;
+pub mod printer;
+pub mod report;
+pub mod stamp;
+pub mod units;
