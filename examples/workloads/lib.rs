@@ -7,5 +7,6 @@ pub mod http;
 pub mod mode;
 pub mod printer;
 pub mod report;
+pub mod server;
 pub mod stamp;
 pub mod units;
