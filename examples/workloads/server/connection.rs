@@ -55,19 +55,20 @@ where
     let mut buffer = Vec::new();
     loop {
         let patience = sleep(config.patience);
-        let request = match within(patience, next_head(&mut stream, &mut buffer)).await {
+        let head = match within(patience, next_head(&mut stream, &mut buffer)).await {
             Some(head) => head?,
             None if buffer.is_empty() => Head::None, // idle, not slow
             None => Head::Refused(Status::RequestTimeout),
         };
-        let (answer, request) = match request {
+        let (answer, request) = match head {
             Head::Request(request) => {
                 let fate = config.fate(&request.target);
                 sleep(fate.delay).await;
-                match fate.fails {
-                    true => (Answer::with(Status::Teapot), request),
-                    false => (Answer::to(request.path()), request),
-                }
+                let answer = match fate.fails {
+                    true => Answer::with(Status::Teapot),
+                    false => Answer::to(request.path()),
+                };
+                (answer, request)
             }
             Head::Refused(status) => (Answer::with(status), Request::UNREADABLE),
             Head::None => break,

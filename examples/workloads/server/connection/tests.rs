@@ -165,6 +165,21 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
+fn a_client_that_never_waits_lets_others_run_between_its_answers() {
+    let mut client = Client::sending([[GET, GET, LAST].concat()]);
+    let (config, mut polls) = (Config::local(), 0);
+    let mut connection = Box::pin(serve_connection(&mut client, &config, |_| {
+        std::future::ready(())
+    }));
+    block_on(std::future::poll_fn(|cx| {
+        polls += 1;
+        connection.as_mut().poll(cx)
+    }))
+    .unwrap();
+    assert_eq!(polls, 3); // one turn for each answer
+}
+
+#[test]
 fn a_request_and_an_answer_may_come_byte_by_byte() {
     let mut client = Client::sending(GET.bytes().map(|byte| [byte]));
     client.takes_at_once = 1;
