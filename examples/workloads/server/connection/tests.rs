@@ -344,6 +344,9 @@ fn a_flood_after_the_last_answer_has_an_end() {
 }
 
 proptest! {
+    // A failure prints its input, and gets a test of its own when it is mended.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Whatever is sent, cut wherever: no panic, an end, and nothing but well-formed answers.
     #[test]
     fn any_bytes_get_well_formed_answers(
