@@ -44,3 +44,34 @@
 //! Error { url, reason: Reason }              Display names the URL and the reason
 //!     .is_timeout()
 //! ```
+//!
+//! # Reading order
+//!
+//! `url.rs`, `request.rs`, `headers.rs`, `head.rs`, `chunked.rs`, `body.rs`, `exchange.rs` (one
+//! answer); `tls.rs`, `session.rs` (what is around it); `config.rs`, `deadline.rs`, `pool.rs`,
+//! `redirect.rs`, `fetch.rs` (the whole fetch); `blocking.rs`, `client.rs` (its drivers).
+
+pub mod blocking;
+pub mod body;
+pub mod chunked;
+pub mod config;
+pub mod deadline;
+pub mod error;
+pub mod exchange;
+pub mod fetch;
+pub mod head;
+pub mod headers;
+pub mod pool;
+pub mod redirect;
+pub mod request;
+pub mod response;
+pub mod session;
+pub mod tls;
+pub mod url;
+
+pub use config::Config;
+pub use deadline::Deadline;
+pub use error::{Error, Reason};
+pub use response::{Response, Timing};
+pub use tls::Tls;
+pub use url::Url;

@@ -1,0 +1,196 @@
+//! The blocking driver: std sockets, the calling thread, one deadline.
+//!
+//! Each step's wait is bounded by what is left until the deadline: connecting by
+//! `connect_timeout`, reading and writing by the socket's own timeouts, which are set anew each
+//! time. Only the resolver knows no timeout; it runs on a thread of its own, which is left behind
+//! when it does not return in time.
+//!
+//! Next      client.rs, the same for tasks.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use super::config::Config;
+use super::deadline::Deadline;
+use super::error::Error;
+use super::fetch::{Fetch, Step};
+use super::pool::Pool;
+use super::request::Method;
+use super::response::Response;
+use super::url::{Origin, Url};
+
+/// Read at once; a TLS record, or a flag.
+const READ_BUFFER: usize = 16 * 1024;
+
+/// An HTTP client for threads. `Sync`: any number of threads fetch at the same time, each waiting
+/// in its own call, and share the kept connections.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use workloads::http::{Config, Deadline, Url, blocking::Client};
+///
+/// let client = Client::new(Config::default());
+/// let url = Url::parse("http://127.0.0.1:8080/flags/ye/ye.jpg")?;
+/// let response = client.get(&url, Deadline::after(Duration::from_secs(3)))?.ok()?;
+/// println!("{} bytes", response.body.len());
+/// # Ok::<(), workloads::http::Error>(())
+/// ```
+pub struct Client {
+    config: Arc<Config>,
+    pool: Pool<TcpStream>,
+}
+
+impl Client {
+    /// A client without connections.
+    pub fn new(config: Config) -> Client {
+        Client {
+            config: Arc::new(config),
+            pool: Pool::new(),
+        }
+    }
+
+    /// Fetches `url`, following redirects. Blocks until the answer is whole.
+    ///
+    /// # Errors
+    ///
+    /// Whatever kept the answer from being whole by the `deadline`; see
+    /// [`Reason`](super::error::Reason). A status such as 404 is an answer, not an error.
+    pub fn get(&self, url: &Url, deadline: Deadline) -> Result<Response, Error> {
+        self.fetch(Method::Get, url, deadline)
+    }
+
+    /// As [`Client::get`], for the head alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::get`].
+    pub fn head(&self, url: &Url, deadline: Deadline) -> Result<Response, Error> {
+        self.fetch(Method::Head, url, deadline)
+    }
+
+    /// How many connections are idle now.
+    pub fn idle_connections(&self) -> usize {
+        self.pool.len()
+    }
+
+    fn fetch(&self, method: Method, url: &Url, deadline: Deadline) -> Result<Response, Error> {
+        let mut fetch = Fetch::new(self.config.clone(), method, url.clone(), deadline);
+        let mut buffer = vec![0; READ_BUFFER];
+        loop {
+            match fetch.next_step()? {
+                Step::Take(origin) => {
+                    let idle = self.pool.take(origin, &self.config);
+                    fetch.took(idle);
+                }
+                Step::Probe(stream) => {
+                    let result = probe(stream, &mut buffer);
+                    fetch.probed(result.map(|result| result.map(|n| &buffer[..n])));
+                }
+                Step::Resolve(origin) => {
+                    let result = resolve(origin, deadline);
+                    fetch.resolved(result);
+                }
+                Step::Connect(address, until) => fetch.connected(connect(address, until)),
+                Step::Send(stream, bytes) => {
+                    let result = send(stream, bytes, deadline);
+                    fetch.sent(result);
+                }
+                Step::Receive(stream) => {
+                    let result = receive(stream, &mut buffer, deadline);
+                    fetch.received(result.map(|n| &buffer[..n]));
+                }
+                Step::Keep(connection) => self.pool.put(connection, &self.config),
+                Step::Done(response) => return Ok(response),
+            }
+        }
+    }
+}
+
+/// Reads what has already come; `None` when nothing has.
+fn probe(stream: &mut TcpStream, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+    let mut read = || {
+        stream.set_nonblocking(true)?;
+        let result = retry(|| stream.read(buffer));
+        stream.set_nonblocking(false)?;
+        result
+    };
+    match read() {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        result => Some(result),
+    }
+}
+
+fn resolve(origin: &Origin, deadline: Deadline) -> io::Result<Vec<SocketAddr>> {
+    let name = (origin.host.clone(), origin.port);
+    let lookup = move || name.to_socket_addrs().map(|addresses| addresses.collect());
+    let Some(remaining) = deadline.remaining() else {
+        return lookup();
+    };
+    let (sender, receiver) = mpsc::channel();
+    // Nobody may be listening any more; then the answer is of no use.
+    let work = move || drop(sender.send(lookup()));
+    thread::Builder::new()
+        .name("resolve".to_owned())
+        .spawn(work)?;
+    match receiver.recv_timeout(remaining) {
+        Ok(addresses) => addresses,
+        Err(RecvTimeoutError::Timeout) => Err(io::ErrorKind::TimedOut.into()),
+        Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("the resolver panicked")),
+    }
+}
+
+fn connect(address: SocketAddr, until: Deadline) -> io::Result<TcpStream> {
+    let stream = match until.remaining() {
+        None => TcpStream::connect(address)?,
+        Some(_) => TcpStream::connect_timeout(&address, left(until)?.unwrap_or(Duration::MAX))?,
+    };
+    // A request is written whole; waiting to fill a segment would only delay it.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn send(stream: &mut TcpStream, bytes: &[u8], deadline: Deadline) -> io::Result<usize> {
+    let write = || {
+        stream.set_write_timeout(left(deadline)?)?;
+        stream.write(bytes)
+    };
+    retry(write).map_err(name_timeout)
+}
+
+fn receive(stream: &mut TcpStream, buffer: &mut [u8], deadline: Deadline) -> io::Result<usize> {
+    let read = || {
+        stream.set_read_timeout(left(deadline)?)?;
+        stream.read(buffer)
+    };
+    retry(read).map_err(name_timeout)
+}
+
+/// What is left, as sockets want it: `None` to wait for ever, and zero is an error.
+fn left(deadline: Deadline) -> io::Result<Option<Duration>> {
+    match deadline.remaining() {
+        Some(Duration::ZERO) => Err(io::ErrorKind::TimedOut.into()),
+        other => Ok(other),
+    }
+}
+
+/// Unix reports a passed SO_RCVTIMEO as if the socket were non-blocking.
+fn name_timeout(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+        _ => error,
+    }
+}
+
+/// Does it again when a signal came in between.
+fn retry<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match operation() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
