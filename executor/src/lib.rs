@@ -20,7 +20,7 @@
 //! 2. `task/`: `schedule.rs`, `state.rs`, `cell.rs`, `waker.rs`, `harness.rs`, `join.rs`,
 //!    `promise.rs`, `completion.rs`
 //! 3. `scheduler/`: `yield_now.rs`, `live.rs`, `single.rs`
-//! 4. `pool/`: `executor.rs`, `sequential.rs`, `thread.rs`, `process/`
+//! 4. `pool/`: `cpus.rs`, `executor.rs`, `sequential.rs`, `thread.rs`, `process/`
 //!
 //! # Life of a wake-up
 //!
@@ -41,6 +41,7 @@ mod block_on;
 mod driver;
 mod error;
 mod park;
+mod pool;
 mod scheduler;
 mod sync;
 mod task;
@@ -49,5 +50,6 @@ pub use block_on::block_on;
 pub use driver::Driver;
 pub use error::{Crossing, JoinError, PanicReport, WorkerExit};
 pub use park::Parker;
+pub use pool::{Executor, Map, Portable, Sequential, Shutdown, available_cpus};
 pub use scheduler::{LocalExecutor, SpawnHandle, YieldNow, spawn, spawn_local, yield_now};
 pub use task::join::{AbortHandle, JoinHandle};

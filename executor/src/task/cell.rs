@@ -48,6 +48,7 @@ pub(crate) struct Header {
 pub(crate) struct VTable {
     pub(crate) run: unsafe fn(NonNull<Header>),
     pub(crate) cancel: unsafe fn(NonNull<Header>),
+    pub(crate) fail: unsafe fn(NonNull<Header>, JoinError),
     pub(crate) schedule: unsafe fn(NonNull<Header>),
     pub(crate) abort: unsafe fn(NonNull<Header>),
     pub(crate) shutdown: unsafe fn(NonNull<Header>),

@@ -66,6 +66,14 @@ impl Runnable {
         unsafe { drop_references(self.into_raw(), 1) }
     }
 
+    /// Drops the body without polling it and completes the task with `error`: for a pool that
+    /// cannot take it. A task that was aborted meanwhile stays cancelled.
+    pub(crate) fn fail(self, error: JoinError) {
+        let pointer = self.into_raw();
+        // SAFETY: the runnable's reference keeps the cell alive and is consumed by `fail`.
+        unsafe { (pointer.as_ref().vtable.fail)(pointer, error) }
+    }
+
     pub(crate) fn as_raw(&self) -> NonNull<Header> {
         self.pointer
     }
@@ -157,6 +165,7 @@ where
         &VTable {
             run: run::<F, T, S>,
             cancel: cancel_runnable::<F, T, S>,
+            fail: fail::<F, T, S>,
             schedule: schedule::<F, T, S>,
             abort: abort::<F, T, S>,
             shutdown: shutdown::<F, T, S>,
@@ -313,6 +322,26 @@ where
         .is_some();
     // SAFETY: the caller's reference, and the list's when it gave one back.
     unsafe { drop_references(pointer, 1 + usize::from(listed)) }
+}
+
+/// A runnable cannot be run, for a reason of its scheduler's.
+///
+/// # Safety
+/// The caller gives up the runnable.
+unsafe fn fail<F, T, S>(pointer: NonNull<Header>, error: JoinError)
+where
+    F: Future<Output = Result<T, JoinError>>,
+    S: Schedule,
+{
+    // SAFETY: the runnable's reference.
+    match unsafe { pointer.as_ref() }.state.transition_to_running() {
+        // SAFETY: we own RUNNING and the reference.
+        ToRunning::Poll => unsafe { retire::<F, T, S>(pointer, Err(error)) },
+        // SAFETY: as above.
+        ToRunning::Cancel => unsafe { cancel::<F, T, S>(pointer) },
+        // SAFETY: the runnable's reference.
+        ToRunning::Husk => unsafe { drop_references(pointer, 1) },
+    }
 }
 
 /// A runnable is dropped without being run.
