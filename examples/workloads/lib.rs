@@ -1,12 +1,17 @@
 //! The two workloads, flags and hash, and what their programs share.
 //!
-//! Reading order: `units.rs`, `stamp.rs`, `printer.rs`, `mode.rs`, `report/`.
+//! Reading order: `units.rs`, `stamp.rs`, `printer.rs`, `mode.rs`, `report/`, `session.rs`,
+//! `interrupt.rs`, `cli.rs`, `hash/`, `server/`, `http/`, `flags/`.
 
+pub mod cli;
 pub mod flags;
+pub mod hash;
 pub mod http;
+pub mod interrupt;
 pub mod mode;
 pub mod printer;
 pub mod report;
 pub mod server;
+pub mod session;
 pub mod stamp;
 pub mod units;
