@@ -19,7 +19,7 @@
 //!    `driver.rs` (what a worker sleeps on)
 //! 2. `task/`: `schedule.rs`, `state.rs`, `cell.rs`, `waker.rs`, `harness.rs`, `join.rs`,
 //!    `promise.rs`, `completion.rs`
-//! 3. `scheduler/`: `yield_now.rs`, `live.rs`, `single.rs`
+//! 3. `scheduler/`: `yield_now.rs`, `live.rs`, `single.rs`, `queue/`, `multi/`, `spawn.rs`
 //! 4. `pool/`: `cpus.rs`, `executor.rs`, `sequential.rs`, `thread.rs`, `process/`
 //!
 //! # Life of a wake-up
@@ -51,5 +51,8 @@ pub use driver::Driver;
 pub use error::{Crossing, JoinError, PanicReport, WorkerExit};
 pub use park::Parker;
 pub use pool::{Executor, Map, Portable, Sequential, Shutdown, available_cpus};
-pub use scheduler::{LocalExecutor, SpawnHandle, YieldNow, spawn, spawn_local, yield_now};
+pub use scheduler::{
+    LocalExecutor, MultiBuilder, MultiExecutor, MultiHandle, SpawnHandle, StillRunning,
+    WorkerMetrics, YieldNow, spawn, spawn_local, yield_now,
+};
 pub use task::join::{AbortHandle, JoinHandle};

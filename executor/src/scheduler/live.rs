@@ -9,12 +9,14 @@
 //! Cost      8 bytes per task (amortised: a growing vector), no allocation per task.
 //! Next: `single.rs`.
 
-use crate::task::cell::{Header, Task};
+use crate::task::cell::{Header, Slot, Task};
 use std::ptr::{NonNull, without_provenance_mut};
 
 /// A list of live tasks.
 #[derive(Debug)]
 pub(crate) struct LiveTasks {
+    /// The list's own number, for `Slot`.
+    list: u32,
     /// A task's pointer, or `next vacant << 1 | 1`.
     slots: Vec<*mut Header>,
     first_vacant: u32,
@@ -24,12 +26,13 @@ pub(crate) struct LiveTasks {
 // SAFETY: the pointers are counted references, as in `Task`, which is Send.
 unsafe impl Send for LiveTasks {}
 
-/// The end of the list of vacant slots, and the slot of a task that is not listed.
-pub(crate) const NO_SLOT: u32 = u32::MAX;
+/// The end of the list of vacant slots.
+const NO_SLOT: u32 = u32::MAX;
 
 impl LiveTasks {
-    pub(crate) const fn new() -> Self {
+    pub(crate) const fn new(list: u32) -> Self {
         Self {
+            list,
             slots: Vec::new(),
             first_vacant: NO_SLOT,
             count: 0,
@@ -53,11 +56,14 @@ impl LiveTasks {
             self.first_vacant = (self.slots[slot as usize].addr() >> 1) as u32;
             slot
         };
-        // SAFETY: the slot belongs to whoever owns this list, which is us; `complete` reads it on
-        // the same owner's side (see `Header::slot`).
+        let place = Slot {
+            list: self.list,
+            index: slot,
+        };
+        // SAFETY: the task was not scheduled yet (see `Header::slot`), so nobody reads the field.
         task.header()
             .slot
-            .with_mut(|field| unsafe { *field = slot });
+            .with_mut(|field| unsafe { *field = place });
         self.slots[slot as usize] = task.into_raw().as_ptr();
         self.count += 1;
     }
@@ -129,7 +135,7 @@ mod tests {
 
     #[test]
     fn slots_are_reused_and_every_task_leaves_once() {
-        let mut live = LiveTasks::new();
+        let mut live = LiveTasks::new(0);
         let ids: Vec<_> = (0..4)
             .map(|_| {
                 let task = task();

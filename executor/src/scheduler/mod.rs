@@ -1,10 +1,16 @@
 //! WHAT NEXT: which task runs next, and on which thread.
 //!
-//! Reading order: `yield_now.rs`, `live.rs` (the tasks that exist), `single.rs` (one thread).
+//! Reading order: `yield_now.rs`, `live.rs` (the tasks that exist), `single.rs` (one thread),
+//! `queue/` and `multi/` (many threads), `spawn.rs` (onto whichever of them this thread is in).
 
 mod live;
-pub(crate) mod single;
+mod multi;
+mod queue;
+mod single;
+mod spawn;
 mod yield_now;
 
-pub use single::{LocalExecutor, SpawnHandle, spawn, spawn_local};
+pub use multi::{MultiBuilder, MultiExecutor, MultiHandle, StillRunning, WorkerMetrics};
+pub use single::{LocalExecutor, SpawnHandle};
+pub use spawn::{spawn, spawn_local};
 pub use yield_now::{YieldNow, yield_now};

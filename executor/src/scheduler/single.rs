@@ -35,7 +35,7 @@ use crate::driver::Driver;
 use crate::park::Parker;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, lock};
-use crate::task::cell::Task;
+use crate::task::cell::{Slot, Task};
 use crate::task::harness::{Plain, Runnable, new_listed_task};
 use crate::task::join::JoinHandle;
 use crate::task::schedule::{Schedule, Scheduled};
@@ -230,13 +230,13 @@ impl Schedule for Arc<Shared> {
         }
     }
 
-    fn release(&self, slot: u32) -> Option<Task> {
+    fn release(&self, slot: Slot) -> Option<Task> {
         if !self.is_current() {
             // Completed away from home: only a task whose spawn came too late to be listed.
             return None;
         }
         // SAFETY: the owner's thread; taking a pointer out runs no user code.
-        unsafe { self.with_local(|local| local.live.remove(slot)) }
+        unsafe { self.with_local(|local| local.live.remove(slot.index)) }
     }
 }
 
@@ -247,7 +247,7 @@ impl LocalExecutor {
             unparker: driver.unparker(),
             local: UnsafeCell::new(Local {
                 queue: VecDeque::new(),
-                live: LiveTasks::new(),
+                live: LiveTasks::new(0),
                 closed: false,
             }),
             inject: Mutex::new(Inject {
@@ -404,53 +404,21 @@ impl SpawnHandle {
     }
 }
 
-/// Spawns a future onto the executor that this thread is inside of.
-///
-/// # Panics
-/// Outside of an executor's `block_on`.
-///
-/// # Cancellation
-/// As for [`LocalExecutor::spawn_local`].
-///
-/// # Example
-/// ```
-/// use tatkal_executor::{LocalExecutor, spawn};
-/// let answer = LocalExecutor::default().block_on(async {
-///     let task = spawn(async { 6 * 7 });
-///     task.await.unwrap()
-/// });
-/// assert_eq!(answer, 42);
-/// ```
-#[track_caller]
-pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    spawn_local(future)
-}
-
-/// Spawns a future that need not be `Send` onto the executor that this thread owns and is inside
-/// of. As [`spawn`] otherwise.
-///
-/// # Panics
-/// Outside of an executor's `block_on`.
-#[track_caller]
-pub fn spawn_local<F: Future + 'static>(future: F) -> JoinHandle<F::Output>
+/// Spawns onto the one-thread executor that this thread is inside of; gives the future back when
+/// there is none.
+pub(super) fn spawn_here<F: Future + 'static>(future: F) -> Result<JoinHandle<F::Output>, F>
 where
     F::Output: 'static,
 {
     let shared = CURRENT.get();
-    assert!(
-        !shared.is_null(),
-        "there is no executor on this thread: call `spawn` from inside `block_on`, or use the \
-         executor's handle"
-    );
+    if shared.is_null() {
+        return Err(future);
+    }
     // SAFETY: CURRENT is set while the executor's own reference to `shared` lives (`Current`),
     // and it was made by `Arc::as_ptr`; the Arc is borrowed, not owned, hence ManuallyDrop.
     let shared = unsafe { std::mem::ManuallyDrop::new(Arc::from_raw(shared)) };
     // SAFETY: CURRENT is set only on the owner's thread.
-    unsafe { shared.spawn_here(future) }
+    Ok(unsafe { shared.spawn_here(future) })
 }
 
 /// The thread is inside an executor until this is dropped; then inside the one before it.

@@ -38,9 +38,26 @@ use std::task::Waker;
 pub(crate) struct Header {
     pub(crate) state: State,
     pub(crate) vtable: &'static VTable,
-    /// Where the scheduler keeps the task in its list of live tasks. Written and read only by
-    /// the thread that owns the list's lock or the list itself.
-    pub(crate) slot: UnsafeCell<u32>,
+    /// Where the scheduler keeps the task in its lists of live tasks. Written once, by whoever
+    /// lists the task, before the task is first scheduled; read at its completion.
+    pub(crate) slot: UnsafeCell<Slot>,
+}
+
+/// A place in a scheduler's lists of live tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slot {
+    /// Which list.
+    pub(crate) list: u32,
+    /// Which place in it.
+    pub(crate) index: u32,
+}
+
+impl Slot {
+    /// The slot of a task that is not listed.
+    pub(crate) const NONE: Self = Self {
+        list: u32::MAX,
+        index: u32::MAX,
+    };
 }
 
 /// What can be done to a task without knowing its types. Each function takes the pointer that
@@ -97,7 +114,7 @@ where
                 header: Header {
                     state: State::new(Snapshot::new(references)),
                     vtable: harness::vtable::<F, T, S>(),
-                    slot: UnsafeCell::new(u32::MAX),
+                    slot: UnsafeCell::new(Slot::NONE),
                 },
                 scheduler,
             },

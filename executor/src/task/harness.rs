@@ -218,7 +218,9 @@ where
             // SAFETY: `transition_to_idle` dropped our reference, and it was the last.
             ToIdle::Free => unsafe { free::<F, T, S>(pointer) },
             // SAFETY: SCHEDULED is set and our reference goes into the new runnable.
-            ToIdle::Reschedule => unsafe { schedule::<F, T, S>(pointer) },
+            ToIdle::Reschedule => {
+                S::reschedule(unsafe { Scheduled::new(Runnable::from_raw(pointer)) });
+            }
             // SAFETY: we still own RUNNING and the reference.
             ToIdle::Cancel => unsafe { cancel::<F, T, S>(pointer) },
         },
@@ -311,8 +313,7 @@ where
             contain(|| waker.expect("JOIN_WAKER without a waker").wake_by_ref());
         });
     }
-    // SAFETY: the slot is read by the thread that owns the list (see `Header::slot`); schedulers
-    // without a list do not look at it.
+    // SAFETY: written before the task was first scheduled, which happened before this.
     let slot = cell.prefix.header.slot.with(|slot| unsafe { *slot });
     let listed = cell
         .prefix

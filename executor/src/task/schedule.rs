@@ -1,7 +1,7 @@
 //! What a task asks of whoever runs it. Owned by the task, so that a task knows no scheduler.
 //! Next: `state.rs`.
 
-use super::cell::{Prefix, Task};
+use super::cell::{Prefix, Slot, Task};
 use super::harness::Runnable;
 use std::marker::PhantomData;
 
@@ -19,10 +19,19 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     where
         Self: Sized;
 
+    /// (7) As `schedule`, for a task that was woken during its own poll and has to let others run
+    /// first.
+    fn reschedule(scheduled: Scheduled<Self>)
+    where
+        Self: Sized,
+    {
+        Self::schedule(scheduled);
+    }
+
     /// The task is complete and its future is gone: forget it. Called once, by the thread that
     /// completed it. `slot` is what `spawn` stored in the header. Returns the reference that the
     /// list of live tasks held, if there is such a list.
-    fn release(&self, slot: u32) -> Option<Task> {
+    fn release(&self, slot: Slot) -> Option<Task> {
         let _ = slot;
         None
     }

@@ -1,0 +1,361 @@
+//! Starting, stopping and talking to the workers: the public face of the multi-thread executor.
+//!
+//! The end of this room; next: `../spawn.rs`.
+
+use super::idle::MAX_WORKERS;
+use super::shared::Shared;
+use super::worker::{Outside, Worker};
+use crate::block_on::block_on;
+use crate::driver::Driver;
+use crate::park::Parker;
+use crate::task::join::JoinHandle;
+use std::fmt;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// An executor with several worker threads that steal each other's work.
+///
+/// Tasks must be `Send`: they move between threads. They run as soon as they are spawned, whether
+/// someone is in [`block_on`](Self::block_on) or not. Dropping the executor cancels every task
+/// and waits for the workers to finish the polls they are in; see
+/// [`shutdown_timeout`](Self::shutdown_timeout) for not waiting for ever.
+///
+/// # Example
+/// ```
+/// use tatkal_executor::{MultiExecutor, spawn};
+/// let executor = MultiExecutor::new(2)?;
+/// let sum = executor.block_on(async {
+///     let tasks: Vec<_> = (0..10).map(|i| spawn(async move { i * i })).collect();
+///     let mut sum = 0;
+///     for task in tasks {
+///         sum += task.await.unwrap();
+///     }
+///     sum
+/// });
+/// assert_eq!(sum, 285);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct MultiExecutor {
+    shared: Arc<Shared>,
+    threads: Vec<thread::JoinHandle<()>>,
+    running: Arc<Running>,
+}
+
+/// How many worker threads have not ended yet.
+struct Running {
+    count: Mutex<usize>,
+    ended: Condvar,
+}
+
+type Hook = Arc<dyn Fn() + Send + Sync>;
+
+/// Settings of a [`MultiExecutor`].
+pub struct MultiBuilder {
+    workers: usize,
+    name: String,
+    stack_size: Option<usize>,
+    on_start: Option<Hook>,
+    on_stop: Option<Hook>,
+}
+
+/// Spawns onto a [`MultiExecutor`] from any thread, and blocks on it.
+#[derive(Clone)]
+pub struct MultiHandle {
+    shared: Arc<Shared>,
+}
+
+/// What did not stop within a `shutdown_timeout`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StillRunning {
+    /// Worker threads that are inside a poll which does not return.
+    pub workers: usize,
+}
+
+/// What one worker has done so far, and how much waits for it now.
+///
+/// The numbers are read while the worker goes on: each is right by itself, but they belong to
+/// slightly different moments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct WorkerMetrics {
+    /// Polls of tasks.
+    pub polls: u64,
+    /// Successful visits to another worker's queue.
+    pub steals: u64,
+    /// Times it went to sleep.
+    pub parks: u64,
+    /// Times its queue was full and half of it moved to the inject queue.
+    pub overflows: u64,
+    /// Tasks in its queue now.
+    pub queue_depth: usize,
+}
+
+impl MultiBuilder {
+    /// `workers` threads, named `tatkal-worker-0` and so on.
+    ///
+    /// # Panics
+    /// When `workers` is 0 or more than 65,535.
+    pub fn new(workers: usize) -> Self {
+        assert!(workers > 0, "an executor needs at least one worker");
+        assert!(
+            workers <= MAX_WORKERS,
+            "at most {MAX_WORKERS} workers, not {workers}"
+        );
+        let name = "tatkal-worker".to_owned();
+        Self {
+            workers,
+            name,
+            stack_size: None,
+            on_start: None,
+            on_stop: None,
+        }
+    }
+
+    /// The threads' names, to which `-0`, `-1` and so on is added.
+    pub fn thread_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The threads' stack size in bytes; std's default otherwise.
+    pub fn thread_stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// Called on each worker thread before its first task.
+    pub fn on_thread_start(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
+        self.on_start = Some(Arc::new(hook));
+        self
+    }
+
+    /// Called on each worker thread after its last task.
+    pub fn on_thread_stop(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
+        self.on_stop = Some(Arc::new(hook));
+        self
+    }
+
+    /// Starts the workers; they sleep on `driver`, one at a time.
+    ///
+    /// # Errors
+    /// When the operating system refuses a thread; those that were started are stopped again.
+    pub fn build(self, driver: impl Driver) -> io::Result<MultiExecutor> {
+        let mut executor = MultiExecutor {
+            shared: Arc::new(Shared::new(self.workers, Box::new(driver))),
+            threads: Vec::with_capacity(self.workers),
+            running: Arc::new(Running {
+                count: Mutex::new(0),
+                ended: Condvar::new(),
+            }),
+        };
+        for index in 0..self.workers {
+            let mut thread = thread::Builder::new().name(format!("{}-{index}", self.name));
+            if let Some(bytes) = self.stack_size {
+                thread = thread.stack_size(bytes);
+            }
+            let shared = executor.shared.clone();
+            let running = RunningGuard::new(&executor.running);
+            let (on_start, on_stop) = (self.on_start.clone(), self.on_stop.clone());
+            // On an error the executor is dropped, which stops the threads there are.
+            executor.threads.push(thread.spawn(move || {
+                let _running = running;
+                if let Some(hook) = on_start {
+                    hook();
+                }
+                Worker::new(shared, index).run();
+                if let Some(hook) = on_stop {
+                    hook();
+                }
+            })?);
+        }
+        Ok(executor)
+    }
+}
+
+impl MultiExecutor {
+    /// An executor that waits for wake-ups only: no sockets, no timers.
+    ///
+    /// # Errors
+    /// When the operating system refuses a thread.
+    pub fn new(workers: usize) -> io::Result<Self> {
+        MultiBuilder::new(workers).build(Parker::new())
+    }
+
+    /// A handle that spawns from any thread.
+    pub fn handle(&self) -> MultiHandle {
+        MultiHandle {
+            shared: self.shared.clone(),
+        }
+    }
+
+    /// Runs `future` on the calling thread, which is no worker; what it spawns runs on the workers.
+    ///
+    /// # Panics
+    /// On a thread that runs an executor. Panics of the future pass through.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _outside = Outside::enter(&self.shared);
+        block_on(future)
+    }
+
+    /// Cancels every task and waits for the workers to end, but no longer than `limit`.
+    ///
+    /// # Errors
+    /// How many workers are still inside a poll. Their threads are left to themselves: they end
+    /// when that poll returns.
+    pub fn shutdown_timeout(mut self, limit: Duration) -> Result<(), StillRunning> {
+        self.shared.close();
+        let deadline = Instant::now().checked_add(limit);
+        let workers = self.running.wait_until(deadline, self.own_thread());
+        if workers > 0 {
+            // Not joined: dropping the handles lets the threads go.
+            self.threads.clear();
+            return Err(StillRunning { workers });
+        }
+        Ok(())
+    }
+
+    /// How many tasks are alive: spawned and not complete.
+    pub fn live_tasks(&self) -> usize {
+        self.shared.live_tasks()
+    }
+
+    /// What each worker has done.
+    pub fn worker_metrics(&self) -> Vec<WorkerMetrics> {
+        let metrics = self.shared.remotes.iter().map(|remote| WorkerMetrics {
+            // Relaxed: statistics.
+            polls: remote.counters.polls.load(Ordering::Relaxed),
+            steals: remote.counters.steals.load(Ordering::Relaxed),
+            parks: remote.counters.parks.load(Ordering::Relaxed),
+            overflows: remote.counters.overflows.load(Ordering::Relaxed),
+            queue_depth: remote.queue.len(),
+        });
+        metrics.collect()
+    }
+
+    /// How many tasks wait in the inject queue.
+    pub fn inject_depth(&self) -> usize {
+        self.shared.inject.len()
+    }
+
+    /// 1 when this thread is one of the workers: it cannot wait for itself.
+    fn own_thread(&self) -> usize {
+        let own = thread::current().id();
+        usize::from(
+            self.threads
+                .iter()
+                .any(|thread| thread.thread().id() == own),
+        )
+    }
+}
+
+impl Drop for MultiExecutor {
+    /// Cancels every task and waits for the workers. Inside one of its own tasks it cannot wait
+    /// for that worker, which ends by itself after this poll.
+    fn drop(&mut self) {
+        self.shared.close();
+        let own = thread::current().id();
+        for thread in self.threads.drain(..) {
+            if thread.thread().id() != own {
+                // An error is a panic in a hook: the thread has ended, which is what we want.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl MultiHandle {
+    /// Spawns a future from any thread.
+    ///
+    /// When the executor is gone, the future is dropped and the handle reports `Cancelled`.
+    ///
+    /// # Cancellation
+    /// Dropping the handle detaches the task; `abort` drops it at its next await; dropping the
+    /// executor drops it.
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.shared.spawn(future)
+    }
+
+    /// As [`MultiExecutor::block_on`].
+    ///
+    /// # Panics
+    /// On a thread that runs an executor. Panics of the future pass through.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _outside = Outside::enter(&self.shared);
+        block_on(future)
+    }
+}
+
+/// Counts a thread from before its start to its end, unwinding included.
+struct RunningGuard(Arc<Running>);
+
+impl RunningGuard {
+    fn new(running: &Arc<Running>) -> Self {
+        *running.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        Self(running.clone())
+    }
+}
+
+impl Drop for RunningGuard {
+    fn drop(&mut self) {
+        *self.0.count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.ended.notify_all();
+    }
+}
+
+impl Running {
+    /// Waits until at most `but` threads are left, or the deadline passed. Returns how many more
+    /// than that there are.
+    fn wait_until(&self, deadline: Option<Instant>, but: usize) -> usize {
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        while *count > but {
+            count = match deadline {
+                None => self
+                    .ended
+                    .wait(count)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        break;
+                    }
+                    let waited = self.ended.wait_timeout(count, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        count.saturating_sub(but)
+    }
+}
+
+impl fmt::Debug for MultiExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MultiExecutor")
+            .field("workers", &self.shared.workers())
+            .field("live_tasks", &self.live_tasks())
+            .finish()
+    }
+}
+
+impl fmt::Debug for MultiHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MultiHandle")
+            .field("workers", &self.shared.workers())
+            .finish()
+    }
+}
+
+impl fmt::Debug for MultiBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MultiBuilder")
+            .field("workers", &self.workers)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}

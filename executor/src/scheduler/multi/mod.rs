@@ -1,0 +1,21 @@
+//! Many threads over the same tasks: work stealing.
+//!
+//! ```text
+//!   spawn, wake on a worker ──> its next slot ──> its local queue ──> overflow ─┐
+//!   spawn, wake elsewhere ────────────────────────────────────────────> inject queue
+//!
+//!   worker: next slot, own queue, inject queue, half of another worker's queue, sleep
+//! ```
+//!
+//! Reading order: `bed.rs` (how one worker sleeps), `idle.rs` (who sleeps, and why no wake-up is
+//! lost), `shared.rs` (what all workers know), `worker.rs` (the loop), `executor.rs` (start, stop,
+//! the public face).
+
+mod bed;
+mod executor;
+mod idle;
+mod shared;
+mod worker;
+
+pub use executor::{MultiBuilder, MultiExecutor, MultiHandle, StillRunning, WorkerMetrics};
+pub(super) use worker::spawn_here;

@@ -1,0 +1,277 @@
+//! What every worker, waker and handle of one executor knows.
+//!
+//! Owns      per worker: its queue, its next slot, its bed and its counters (`Remote`); for all:
+//!           the inject queue, the idle protocol, the driver and the lists of live tasks.
+//! Holds     I1 every live task is in exactly one list, from before its first schedule until it
+//!              completes; so `close` reaches all of them.
+//!           I2 after `close` nothing enters a list or the inject queue.
+//!
+//! The next slot is the one task to run next: what a worker's current task woke last, most likely
+//! on data that is still in the cache. Unlike the queue it is no reason to wake another worker, so
+//! a thief may take it only from a worker that makes no progress (`worker.rs`, the watch).
+//!
+//! | operation              | ordering | pairs with                                           |
+//! |------------------------|----------|------------------------------------------------------|
+//! | `next`: swap           | AcqRel   | the other side's swap: the task behind the pointer   |
+//! | `polls`: load + store  | Relaxed  | (nothing) one writer; read as a hint and a statistic |
+//! | `watched`              | SeqCst   | `Idle::counts`, as said in `Worker::is_on_watch`     |
+//!
+//! Next: `worker.rs`.
+
+use super::super::live::LiveTasks;
+use super::super::queue::inject::InjectQueue;
+use super::super::queue::local::LocalQueue;
+use super::bed::Bed;
+use super::idle::Idle;
+use super::worker::with_current;
+use crate::driver::Driver;
+use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use crate::sync::{Mutex, lock};
+use crate::task::cell::{Header, Slot, Task};
+use crate::task::harness::{Plain, Runnable, new_listed_task};
+use crate::task::join::JoinHandle;
+use crate::task::schedule::{Schedule, Scheduled};
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::task::Waker;
+
+/// See the file head.
+pub(super) struct Shared {
+    pub(super) remotes: Box<[Remote]>,
+    pub(super) inject: InjectQueue,
+    pub(super) idle: Idle,
+    /// The worker that holds the lock sleeps in the driver, or takes a look at it.
+    pub(super) driver: Mutex<Box<dyn Driver>>,
+    unparker: Waker,
+    /// Is a sleeping worker on watch? See `worker.rs`.
+    pub(super) watched: AtomicBool,
+    closed: AtomicBool,
+    /// One list per worker, for what it spawns, and one for all other threads.
+    live: Box<[LiveList]>,
+}
+
+/// What the others see of one worker.
+#[repr(align(128))] // each worker writes its own, thieves read: no shared cache lines
+pub(super) struct Remote {
+    pub(super) queue: LocalQueue,
+    next: AtomicPtr<Header>,
+    pub(super) bed: Bed,
+    pub(super) counters: Counters,
+}
+
+/// Written by one worker only, so a load and a store make an addition without a locked
+/// instruction.
+#[derive(Default)]
+pub(super) struct Counters {
+    pub(super) polls: AtomicU64,
+    pub(super) steals: AtomicU64,
+    pub(super) parks: AtomicU64,
+    pub(super) overflows: AtomicU64,
+}
+
+#[repr(align(128))]
+struct LiveList {
+    list: Mutex<Live>,
+}
+
+struct Live {
+    tasks: LiveTasks,
+    closed: bool,
+}
+
+/// Adds one to a counter that only the calling thread writes.
+#[inline]
+pub(super) fn count(counter: &AtomicU64) {
+    // Relaxed, and not one atomic addition: there is one writer.
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+impl Remote {
+    fn new() -> Self {
+        Self {
+            queue: LocalQueue::new(),
+            next: AtomicPtr::new(ptr::null_mut()),
+            bed: Bed::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Puts a runnable into the next slot; gives back the one that was there.
+    #[inline]
+    pub(super) fn swap_next(&self, runnable: Option<Runnable>) -> Option<Runnable> {
+        let new = runnable.map_or(ptr::null_mut(), |runnable| runnable.into_raw().as_ptr());
+        // AcqRel: see the table.
+        let old = self.next.swap(new, Ordering::AcqRel);
+        // SAFETY: a pointer in the slot is a runnable, and the swap made it ours alone.
+        NonNull::new(old).map(|pointer| unsafe { Runnable::from_raw(pointer) })
+    }
+
+    /// Takes what is in the next slot.
+    #[inline]
+    pub(super) fn take_next(&self) -> Option<Runnable> {
+        // Relaxed: a look that saves the locked instruction; the swap decides.
+        if self.next.load(Ordering::Relaxed).is_null() {
+            None
+        } else {
+            self.swap_next(None)
+        }
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        drop(self.take_next());
+    }
+}
+
+impl Shared {
+    pub(super) fn new(workers: usize, driver: Box<dyn Driver>) -> Self {
+        let live = |list| LiveList {
+            list: Mutex::new(Live {
+                tasks: LiveTasks::new(list as u32),
+                closed: false,
+            }),
+        };
+        Self {
+            remotes: (0..workers).map(|_| Remote::new()).collect(),
+            inject: InjectQueue::new(),
+            idle: Idle::new(workers),
+            unparker: driver.unparker(),
+            driver: Mutex::new(driver),
+            watched: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            live: (0..=workers).map(live).collect(),
+        }
+    }
+
+    pub(super) fn workers(&self) -> usize {
+        self.remotes.len()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        // Acquire: pairs with the Release in `close`.
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn live_tasks(&self) -> usize {
+        self.live
+            .iter()
+            .map(|live| lock(&live.list).tasks.len())
+            .sum()
+    }
+
+    /// R1 of idle.rs: work was published that the publisher does not run itself at once.
+    #[inline]
+    pub(super) fn wake_one(&self) {
+        if let Some(worker) = self.idle.wake_one() {
+            self.wake(worker);
+        }
+    }
+
+    pub(super) fn wake(&self, worker: usize) {
+        self.remotes[worker].bed.wake(&self.unparker);
+    }
+
+    /// Is there work that a worker without any could take?
+    pub(super) fn has_work(&self) -> bool {
+        !self.inject.is_empty() || self.remotes.iter().any(|remote| !remote.queue.is_empty())
+    }
+
+    /// (1) Spawns from a worker, or from any other thread.
+    pub(super) fn spawn<F>(self: &Arc<Self>, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (runnable, handle, task) = new_listed_task(Plain(future), self.clone());
+        with_current(Arc::as_ptr(self), |worker| {
+            let list = worker.map_or(self.workers(), |worker| worker.index());
+            if let Err(task) = self.enlist(list, task) {
+                // Shutting down: dropping the runnable cancels the task.
+                drop((runnable, task));
+                return;
+            }
+            match worker {
+                Some(worker) => worker.push_next(runnable),
+                None => self.inject(runnable),
+            }
+        });
+        handle
+    }
+
+    fn enlist(&self, list: usize, task: Task) -> Result<(), Task> {
+        let mut live = lock(&self.live[list].list);
+        if live.closed {
+            return Err(task);
+        }
+        live.tasks.insert(task);
+        Ok(())
+    }
+
+    fn inject(&self, runnable: Runnable) {
+        match self.inject.push(runnable) {
+            Ok(()) => self.wake_one(),
+            // Closed: the task is complete or about to be, by `close`; either way we may drop it.
+            Err(runnable) => drop(runnable),
+        }
+    }
+
+    /// Refuses new tasks, cancels all there are, and tells the workers to stop. A task that is
+    /// being polled is cancelled by its worker after the poll. Idempotent.
+    pub(super) fn close(&self) {
+        // Release: a worker that sees it sees what its closer did before.
+        self.closed.store(true, Ordering::Release);
+        for worker in 0..self.workers() {
+            self.wake(worker);
+        }
+        for live in &self.live {
+            lock(&live.list).closed = true;
+            loop {
+                // The lock goes before the future does: its drop is user code.
+                let task = lock(&live.list).tasks.pop();
+                let Some(task) = task else { break };
+                // SAFETY: the futures here are `Send` (`spawn`): any thread may drop them.
+                unsafe { task.shutdown() }
+            }
+        }
+        // Husks. What comes later is refused, or the tasks' references to us would keep the
+        // queue, and the queue them, for ever.
+        drop(self.inject.close());
+    }
+}
+
+impl Schedule for Arc<Shared> {
+    // Any thread could drop the future, but not while it may be stolen and run.
+    const CANCEL_IN_PLACE: bool = false;
+
+    /// (7) On one of our workers its next slot; anywhere else the inject queue.
+    #[inline]
+    fn schedule(scheduled: Scheduled<Self>) {
+        with_current(Arc::as_ptr(scheduled.scheduler()), |worker| match worker {
+            Some(worker) => {
+                worker.push_next(scheduled.into_runnable());
+            }
+            None => {
+                let shared = scheduled.scheduler().clone();
+                shared.inject(scheduled.into_runnable());
+            }
+        });
+    }
+
+    /// Woken during its own poll (`yield_now`): behind everything else that is ready.
+    #[inline]
+    fn reschedule(scheduled: Scheduled<Self>) {
+        with_current(Arc::as_ptr(scheduled.scheduler()), |worker| match worker {
+            Some(worker) => worker.push_back(scheduled.into_runnable()),
+            None => {
+                let shared = scheduled.scheduler().clone();
+                shared.inject(scheduled.into_runnable());
+            }
+        });
+    }
+
+    fn release(&self, slot: Slot) -> Option<Task> {
+        let live = self.live.get(slot.list as usize)?;
+        lock(&live.list).tasks.remove(slot.index)
+    }
+}

@@ -1,0 +1,436 @@
+//! One worker: a thread that runs tasks until the executor closes.
+//!
+//! ```text
+//!   ┌─> next slot ──> own queue ──> share of the inject queue ──> half of another's queue
+//!   │       └─────────────┴──────────────┴─────┬────────────────────────┘ │ nothing
+//!   │                                          v                          v
+//!   └──────────────────────────────────── run one task <── woken ── sleep, in the driver
+//!                                                                   if nobody else does
+//! ```
+//!
+//! Owns      its index, its random numbers, and the owner's side of its `Remote`.
+//! Holds     I1 the last worker to fall asleep sleeps in the driver: whoever fails to get the
+//!              driver's lock saw a worker that was in it, or awake and bound to try later.
+//!           I2 while a worker runs, another one is on watch (when there is another one).
+//!
+//! # The watch
+//!
+//! A poll that blocks must not stop the others' I/O and timers, nor the task in its worker's next
+//! slot. So one sleeper sleeps no longer than WATCH_INTERVAL at a time while there is activity:
+//! when it gets up it takes over the driver if that is free, and takes the next slot of a worker
+//! that has not finished a poll since the last look. After a round without any activity it sleeps
+//! without a limit, so an idle executor costs nothing; the first worker that leaves such a sleep
+//! to run a task wakes another to take up the watch again.
+//!
+//! Cost      per task: an exchange for the queue or the slot, one counter. The watch: one futex
+//!           wake per idle period and, while busy, one short wake-up per WATCH_INTERVAL.
+//! Rejected  waking a sleeper at each event to hand the driver over at once: two context switches
+//!           for each request of a lightly loaded server. A monitor thread as Go's sysmon: one
+//!           more thread, for what a sleeping worker can do.
+//! Source    the loop is Go's `schedule` and tokio's `multi_thread/worker.rs`. Next: `executor.rs`.
+
+use super::shared::{Remote, Shared, count};
+use crate::block_on::Entered;
+use crate::sync::atomic::{Ordering, fence};
+use crate::task::harness::Runnable;
+use crate::task::join::JoinHandle;
+use std::cell::Cell;
+use std::ptr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// After how many tasks the driver and the inject queue get a look while there is work of one's
+/// own; see `EVENT_INTERVAL` in single.rs.
+const EVENT_INTERVAL: u32 = 61;
+
+/// How many tasks may come from the next slot in a row: two tasks that wake each other for ever
+/// must not keep the queue waiting. tokio's number.
+const MAX_NEXT_RUNS: u32 = 3;
+
+/// How long a task may wait behind a poll that blocks. Long against any well-behaved poll, short
+/// for a person; at 100 wake-ups a second, and only while there is activity, it costs nothing.
+const WATCH_INTERVAL: Duration = Duration::from_millis(10);
+
+/// One worker's own state; lives on its thread's stack.
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    index: usize,
+    /// Counted in `Idle` as searching?
+    searching: Cell<bool>,
+    /// Holds `Shared::watched`?
+    on_watch: Cell<bool>,
+    /// Each worker's polls when this one fell asleep last.
+    seen_polls: Box<[Cell<u64>]>,
+    /// Slept a whole round of the watch?
+    watched: Cell<bool>,
+    /// Has it slept since it ran a task?
+    slept: Cell<bool>,
+    /// Inside `Driver::park`: what that wakes is a batch, and goes into the queue in order.
+    in_driver: Cell<bool>,
+    ticks: Cell<u32>,
+    next_runs: Cell<u32>,
+    random: Cell<u64>,
+}
+
+thread_local! {
+    /// The worker that this thread is.
+    static CURRENT: Cell<*const Worker> = const { Cell::new(ptr::null()) };
+    /// The executor whose `block_on` this thread is inside of, without being a worker.
+    static OUTSIDE: Cell<*const Shared> = const { Cell::new(ptr::null()) };
+}
+
+/// Calls `f` with this thread's worker if it is one of `shared`'s.
+#[inline]
+pub(super) fn with_current<R>(shared: *const Shared, f: impl FnOnce(Option<&Worker>) -> R) -> R {
+    // SAFETY: CURRENT points to the worker in `Worker::run`'s frame further up this stack, which
+    // clears it before it returns.
+    let worker = unsafe { CURRENT.get().as_ref() };
+    f(worker.filter(|worker| ptr::eq(&*worker.shared, shared)))
+}
+
+/// Spawns onto the executor that this thread works for or blocks on; gives the future back when
+/// there is none.
+pub(crate) fn spawn_here<F>(future: F) -> Result<JoinHandle<F::Output>, F>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    // SAFETY: as in `with_current`.
+    if let Some(worker) = unsafe { CURRENT.get().as_ref() } {
+        return Ok(worker.shared.spawn(future));
+    }
+    let outside = OUTSIDE.get();
+    if outside.is_null() {
+        return Err(future);
+    }
+    // SAFETY: `Outside` holds a reference to the executor for as long as the pointer is set; the
+    // Arc made here is not dropped.
+    let shared = unsafe { std::mem::ManuallyDrop::new(Arc::from_raw(outside)) };
+    Ok(shared.spawn(future))
+}
+
+/// This thread is inside `block_on` of a multi-thread executor until this is dropped.
+pub(super) struct Outside<'a> {
+    before: *const Shared,
+    _shared: &'a Arc<Shared>,
+}
+
+impl<'a> Outside<'a> {
+    pub(super) fn enter(shared: &'a Arc<Shared>) -> Self {
+        Self {
+            before: OUTSIDE.replace(Arc::as_ptr(shared)),
+            _shared: shared,
+        }
+    }
+}
+
+impl Drop for Outside<'_> {
+    fn drop(&mut self) {
+        OUTSIDE.set(self.before);
+    }
+}
+
+/// Clears CURRENT also when a worker unwinds.
+struct ClearCurrent;
+
+impl Drop for ClearCurrent {
+    fn drop(&mut self) {
+        CURRENT.set(ptr::null());
+    }
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>, index: usize) -> Self {
+        Self {
+            seen_polls: (0..shared.workers()).map(|_| Cell::new(0)).collect(),
+            watched: Cell::new(false),
+            shared,
+            index,
+            searching: Cell::new(false),
+            on_watch: Cell::new(false),
+            slept: Cell::new(true),
+            in_driver: Cell::new(false),
+            ticks: Cell::new(0),
+            next_runs: Cell::new(0),
+            // Any odd seed will do: the numbers only spread the thieves.
+            random: Cell::new(2 * index as u64 + 1),
+        }
+    }
+
+    pub(super) fn index(&self) -> usize {
+        self.index
+    }
+
+    fn remote(&self) -> &Remote {
+        &self.shared.remotes[self.index]
+    }
+
+    /// The thread's whole life.
+    pub(super) fn run(self) {
+        let entered = Entered::new();
+        CURRENT.set(&self);
+        let clear = ClearCurrent;
+        while !self.shared.is_closed() {
+            match self.next_task().or_else(|| self.search()) {
+                Some(runnable) => self.run_task(runnable),
+                None => self.sleep(),
+            }
+        }
+        drop(clear);
+        drop(entered);
+        // No longer a worker: what these drops wake goes to the inject queue, which is closed.
+        drop(self.remote().take_next());
+        while let Some(runnable) = self.remote().queue.pop() {
+            drop(runnable);
+        }
+    }
+
+    /// (7) The task to run next; what was to be next goes to the back of the queue.
+    #[inline]
+    pub(super) fn push_next(&self, runnable: Runnable) {
+        if self.in_driver.get() {
+            return self.push_quietly(runnable);
+        }
+        if let Some(before) = self.remote().swap_next(Some(runnable)) {
+            self.push_back(before);
+        }
+    }
+
+    /// (7) To the back of the queue, and someone is woken to help.
+    #[inline]
+    pub(super) fn push_back(&self, runnable: Runnable) {
+        self.push_quietly(runnable);
+        self.shared.wake_one();
+    }
+
+    #[inline]
+    fn push_quietly(&self, runnable: Runnable) {
+        if let Err(runnable) = self.remote().queue.push(runnable) {
+            self.overflow(runnable);
+        }
+    }
+
+    /// The ring is full: its older half and the newcomer go to the inject queue, in order.
+    #[cold]
+    fn overflow(&self, runnable: Runnable) {
+        count(&self.remote().counters.overflows);
+        let refused = match self.remote().queue.take_half() {
+            Some(half) => self
+                .shared
+                .inject
+                .push_batch(half.into_iter().chain(std::iter::once(runnable))),
+            // Thieves made room.
+            None => match self.remote().queue.push(runnable) {
+                Ok(()) => return,
+                Err(_) => unreachable!("a ring that just had room is full; only its owner pushes"),
+            },
+        };
+        // Closed: cancelled by `Shared::close`, or here.
+        drop(refused);
+    }
+
+    /// Own work first; every so often everybody's.
+    #[inline]
+    fn next_task(&self) -> Option<Runnable> {
+        let remote = self.remote();
+        let ticks = self.ticks.get() + 1;
+        self.ticks.set(ticks);
+        if ticks >= EVENT_INTERVAL {
+            self.ticks.set(0);
+            self.look_at_driver();
+            if let Some(runnable) = self.shared.inject.pop() {
+                return Some(runnable);
+            }
+        }
+        if self.next_runs.get() < MAX_NEXT_RUNS {
+            if let Some(runnable) = remote.take_next() {
+                self.next_runs.set(self.next_runs.get() + 1);
+                return Some(runnable);
+            }
+        }
+        self.next_runs.set(0);
+        remote
+            .queue
+            .pop()
+            .or_else(|| remote.take_next())
+            .or_else(|| self.take_share())
+    }
+
+    fn take_share(&self) -> Option<Runnable> {
+        let workers = self.shared.workers();
+        self.shared.inject.pop_share(&self.remote().queue, workers)
+    }
+
+    /// Events that are already there, without sleeping. Skipped while another worker has the
+    /// driver: it sees them.
+    fn look_at_driver(&self) {
+        let Ok(mut driver) = self.shared.driver.try_lock() else {
+            return;
+        };
+        self.in_driver.set(true);
+        driver.park(Some(Duration::ZERO));
+        self.in_driver.set(false);
+        drop(driver);
+        if !self.remote().queue.is_empty() {
+            self.shared.wake_one();
+        }
+    }
+
+    /// Half of another worker's queue, starting with a random one.
+    fn search(&self) -> Option<Runnable> {
+        if !self.searching.get() {
+            self.searching.set(self.shared.idle.start_searching());
+        }
+        if !self.searching.get() {
+            return None;
+        }
+        let workers = self.shared.workers();
+        let start = self.next_random() as usize % workers;
+        for victim in (start..workers)
+            .chain(0..start)
+            .filter(|victim| *victim != self.index)
+        {
+            let victim = &self.shared.remotes[victim];
+            if let Some(runnable) = victim.queue.steal_into(&self.remote().queue) {
+                count(&self.remote().counters.steals);
+                return Some(runnable);
+            }
+        }
+        // Published between our look at the inject queue and the start of the search?
+        self.take_share().or_else(|| self.rescue())
+    }
+
+    /// After a round of the watch: the next slot of a worker that finished no poll meanwhile.
+    fn rescue(&self) -> Option<Runnable> {
+        if !self.watched.replace(false) {
+            return None;
+        }
+        let stuck = (0..self.shared.workers())
+            .filter(|worker| *worker != self.index)
+            .filter(|worker| self.polls_of(*worker) == self.seen_polls[*worker].get());
+        let rescued = stuck
+            .into_iter()
+            .find_map(|worker| self.shared.remotes[worker].take_next());
+        if rescued.is_some() {
+            count(&self.remote().counters.steals);
+        }
+        rescued
+    }
+
+    fn polls_of(&self, worker: usize) -> u64 {
+        // Relaxed: a statistic.
+        self.shared.remotes[worker]
+            .counters
+            .polls
+            .load(Ordering::Relaxed)
+    }
+
+    /// Remembers everybody's polls. True: there were some since the last time.
+    fn note_polls(&self) -> bool {
+        let mut changed = false;
+        for (worker, seen) in self.seen_polls.iter().enumerate() {
+            let polls = self.polls_of(worker);
+            changed |= seen.replace(polls) != polls;
+        }
+        changed
+    }
+
+    /// (2) Polls one task.
+    #[inline]
+    fn run_task(&self, runnable: Runnable) {
+        if self.searching.replace(false) && self.shared.idle.stop_searching() {
+            // R2 of idle.rs.
+            self.shared.wake_one();
+        }
+        if self.slept.replace(false) {
+            self.see_to_watch();
+        }
+        runnable.run();
+        count(&self.remote().counters.polls);
+    }
+
+    /// I2: leaves the watch, if this worker has it, and wakes another to take it up, unless one is
+    /// awake or on watch already.
+    fn see_to_watch(&self) {
+        if self.shared.workers() == 1 {
+            return;
+        }
+        if self.on_watch.replace(false) {
+            self.shared.watched.store(false, Ordering::SeqCst);
+        }
+        // SeqCst: our entry in the counts comes before our look at `watched`; the partner is the
+        // fence in `is_on_watch`.
+        fence(Ordering::SeqCst);
+        if self.shared.idle.awake() == 1 && !self.shared.watched.load(Ordering::Relaxed) {
+            if let Some(worker) = self.shared.idle.wake_any() {
+                self.shared.wake(worker);
+            }
+        }
+    }
+
+    /// (4) Sleeps until there is something to do; in the driver if that is free.
+    fn sleep(&self) {
+        let shared = &*self.shared;
+        if shared
+            .idle
+            .fall_asleep(self.index, self.searching.replace(false))
+            && shared.has_work()
+        {
+            // R3 of idle.rs; it may name us, and then the sleep below ends at once.
+            shared.wake_one();
+        }
+        count(&self.remote().counters.parks);
+        let limit = self.is_on_watch().then_some(WATCH_INTERVAL);
+        let bed = &self.remote().bed;
+        match shared.driver.try_lock() {
+            Ok(mut driver) => {
+                self.in_driver.set(true);
+                bed.sleep_in_driver(&mut **driver, limit);
+                self.in_driver.set(false);
+            }
+            Err(_) => bed.sleep(limit),
+        }
+        self.searching.set(shared.idle.got_up(self.index));
+        self.watched.set(limit.is_some() && !self.searching.get());
+        self.slept.set(true);
+        // A batch from the driver: the first is for us, the others for whoever is free.
+        if self.remote().queue.len() > 1 {
+            shared.wake_one();
+        }
+    }
+
+    /// Whether this sleep is a watch: someone else is awake or something happened since the last
+    /// look, and nobody else is on watch. Called when we have left the counts.
+    fn is_on_watch(&self) -> bool {
+        let shared = &*self.shared;
+        if shared.workers() == 1 {
+            return false;
+        }
+        let active = self.note_polls() || shared.idle.awake() > 0;
+        if active {
+            let watched = self.on_watch.get() || !shared.watched.swap(true, Ordering::SeqCst);
+            self.on_watch.set(watched);
+            return watched;
+        }
+        if self.on_watch.replace(false) {
+            shared.watched.store(false, Ordering::SeqCst);
+            // SeqCst: `watched` goes before we look at the counts; the partner is the fence in
+            // `see_to_watch`. Either it sees that nobody watches, or we see that it is awake.
+            fence(Ordering::SeqCst);
+            if shared.idle.awake() > 0 && !shared.watched.swap(true, Ordering::SeqCst) {
+                self.on_watch.set(true);
+            }
+        }
+        self.on_watch.get()
+    }
+
+    /// Marsaglia's xorshift64: spreads the thieves, nothing else.
+    fn next_random(&self) -> u64 {
+        let mut random = self.random.get();
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        self.random.set(random);
+        random
+    }
+}
