@@ -74,7 +74,7 @@ impl LiveTasks {
         if pointer.addr() & 1 == 1 {
             return None;
         }
-        let next = (self.first_vacant as usize) << 1 | 1;
+        let next = ((self.first_vacant as usize) << 1) | 1;
         self.slots[slot as usize] = without_provenance_mut(next);
         self.first_vacant = slot;
         self.count -= 1;

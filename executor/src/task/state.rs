@@ -123,7 +123,7 @@ pub(crate) enum Abort {
 impl Snapshot {
     /// A new task: queued, with its handle; `references` counts runnable, handle and live list.
     pub(crate) const fn new(references: usize) -> Self {
-        Self(SCHEDULED | JOIN_INTEREST | references * REFERENCE)
+        Self(SCHEDULED | JOIN_INTEREST | (references * REFERENCE))
     }
 
     pub(crate) fn is_running(self) -> bool {
