@@ -36,11 +36,7 @@ pub trait Network {
     type Stream: AsyncRead + AsyncWrite + Unpin;
 
     /// The addresses of a host name, in the order to try them.
-    fn resolve(
-        &self,
-        host: &str,
-        port: u16,
-    ) -> impl Future<Output = io::Result<Vec<SocketAddr>>>;
+    fn resolve(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>>;
 
     /// Opens a connection.
     fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>>;
@@ -61,7 +57,11 @@ pub struct Client<N: Network> {
 impl<N: Network> Client<N> {
     /// A client without connections.
     pub fn new(config: Config, network: N) -> Client<N> {
-        Client { network, config: Arc::new(config), pool: Pool::new() }
+        Client {
+            network,
+            config: Arc::new(config),
+            pool: Pool::new(),
+        }
     }
 
     /// Fetches `url`, following redirects. Ready when the answer is whole.
@@ -175,9 +175,10 @@ async fn within<T>(
     let mut operation = pin!(operation);
     poll_fn(|cx| match operation.as_mut().poll(cx) {
         Poll::Ready(result) => Poll::Ready(result),
-        Poll::Pending => {
-            timer.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
-        }
+        Poll::Pending => timer
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(io::ErrorKind::TimedOut.into())),
     })
     .await
 }

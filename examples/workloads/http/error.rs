@@ -1,10 +1,10 @@
 //! What can go wrong, in one enum, and always with the URL it happened to.
 //!
 //! The layers below know a [`Reason`] only; the fetch, which knows where it was going, wraps it
-//! into an [`Error`]. Whoever prints an `Error` prints one line: outside text (a URL, a header) is
-//! escaped, so that a hostile answer cannot write to the terminal.
+//! into an [`Error`]. Both print as one line of printable text, whatever a URL, a header or a
+//! certificate had in it (`OneLine`): a hostile answer cannot write to the terminal.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.url.escape_debug(), self.reason)
+        write!(OneLine(f), "{}: {}", self.url, self.reason)
     }
 }
 
@@ -189,6 +189,7 @@ pub enum Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let f = &mut OneLine(f);
         match self {
             Reason::BadUrl(why) => f.write_str(why),
             Reason::Resolve(source) => write!(f, "cannot resolve the host name: {source}"),
@@ -242,7 +243,7 @@ impl fmt::Display for Reason {
             Reason::TooManyInterim(limit) => write!(f, "more than {limit} interim answers"),
             Reason::Upgraded => f.write_str("the server switched to another protocol unasked"),
             Reason::BadLength(text) => {
-                write!(f, "malformed Content-Length \"{}\"", text.escape_debug())
+                write!(f, "malformed Content-Length \"{}\"", text)
             }
             Reason::ConflictingLengths(one, other) => {
                 write!(f, "conflicting Content-Lengths {one} and {other}")
@@ -251,30 +252,37 @@ impl fmt::Display for Reason {
                 f.write_str("both Content-Length and Transfer-Encoding, which conflict")
             }
             Reason::UnknownEncoding(text) => {
-                write!(
-                    f,
-                    "unsupported Transfer-Encoding \"{}\"",
-                    text.escape_debug()
-                )
+                write!(f, "unsupported Transfer-Encoding \"{}\"", text)
             }
             Reason::BadChunk(what) => write!(f, "malformed chunked body: {what}"),
             Reason::BodyTooLarge(limit) => write!(f, "body larger than {limit} bytes"),
             Reason::TooManyRedirects(limit) => write!(f, "more than {limit} redirects"),
-            Reason::RedirectLoop(url) => write!(f, "redirect loop back to {}", url.escape_debug()),
+            Reason::RedirectLoop(url) => write!(f, "redirect loop back to {}", url),
             Reason::NoLocation(status) => write!(f, "redirect {status} without a Location"),
             Reason::BadLocation { location, why } => {
-                write!(f, "redirect to \"{}\": {}", location.escape_debug(), why)
+                write!(f, "redirect to \"{}\": {}", location, why)
             }
             Reason::Downgrade(url) => {
-                write!(
-                    f,
-                    "redirect from https to plain {} refused",
-                    url.escape_debug()
-                )
+                write!(f, "redirect from https to plain {} refused", url)
             }
             Reason::Status(code, text) if text.is_empty() => write!(f, "status {code}"),
-            Reason::Status(code, text) => write!(f, "status {code} {}", text.escape_debug()),
+            Reason::Status(code, text) => write!(f, "status {code} {}", text),
         }
+    }
+}
+
+/// Escapes what is not printable on its way to the formatter.
+struct OneLine<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl fmt::Write for OneLine<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            match c {
+                '"' | '\'' | '\\' => self.0.write_char(c)?,
+                _ => write!(self.0, "{}", c.escape_debug())?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -291,7 +299,7 @@ impl fmt::Display for Doing {
 }
 
 fn write_truncated(
-    f: &mut fmt::Formatter<'_>,
+    f: &mut OneLine<'_, '_>,
     part: Part,
     got: u64,
     expected: Option<u64>,

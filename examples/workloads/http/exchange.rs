@@ -15,7 +15,7 @@
 //!              error at every position.
 //!           X3 a connection is offered for reuse only when not one byte came behind the answer.
 //! Cost      A head is parsed again only when another line has ended, and has at most
-//!           [`MAX_HEADERS`] lines, so a peer that drips single bytes cannot make this quadratic.
+//!           [`MAX_HEADERS`](super::head::MAX_HEADERS) lines, so a peer that drips single bytes cannot make this quadratic.
 //! Next      session.rs, which brings the bytes.
 
 use super::body::Body;

@@ -54,6 +54,7 @@
 pub mod blocking;
 pub mod body;
 pub mod chunked;
+pub mod client;
 pub mod config;
 pub mod deadline;
 pub mod error;
