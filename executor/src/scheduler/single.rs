@@ -316,23 +316,23 @@ impl LocalExecutor {
                 }
             }
             // (2) Tasks, until there are none, or the main future or the others deserve a look.
-            while polls < EVENT_INTERVAL && !root.is_woken() {
+            // A main future that wakes itself goes behind the tasks that were ready before it.
+            let mut ahead = self.ready_tasks();
+            while polls < EVENT_INTERVAL && (ahead > 0 || !root.is_woken()) {
                 let Some(runnable) = self.next_task() else {
                     break;
                 };
                 runnable.run();
                 polls += 1;
+                ahead = ahead.saturating_sub(1);
             }
             if polls >= EVENT_INTERVAL {
                 polls = 0;
                 driver.park(Some(Duration::ZERO));
             }
-            if root.is_woken() {
-                continue;
-            }
             // SAFETY: the owner's thread.
             unsafe { self.shared.drain_inject() };
-            if self.is_idle() {
+            if self.ready_tasks() == 0 && !root.is_woken() {
                 // (4) Nothing to run. Whoever brings work from now on unparks us (I3).
                 polls = 0;
                 driver.park(None);
@@ -345,9 +345,9 @@ impl LocalExecutor {
         unsafe { self.shared.with_local(|local| local.queue.pop_front()) }
     }
 
-    fn is_idle(&self) -> bool {
+    fn ready_tasks(&self) -> usize {
         // SAFETY: the owner's thread; looking at a length runs no user code.
-        unsafe { self.shared.with_local(|local| local.queue.is_empty()) }
+        unsafe { self.shared.with_local(|local| local.queue.len()) }
     }
 }
 
