@@ -1,0 +1,36 @@
+//! reactor/: from what the operating system says to wakers that are called.
+//!
+//! ```text
+//!   a socket's poll_read                                 the thread in Driver::park
+//!        |                                                        |
+//!        | 1 try the system call first                            | 4 wait on the OS
+//!        | 2 WouldBlock: clear the readiness it had seen          | 5 event: token -> source
+//!        | 3 leave a waker at the source, look once more          | 6 mark ready, take wakers
+//!        v                                                        v
+//!     readiness.rs  <------------- one word, one lock ------- turn.rs ---> wakers, outside locks
+//!                                                                 |
+//!                                       poller.rs (trait):  mio.rs (edge)  or  polling.rs (oneshot)
+//! ```
+//!
+//! Reading order: `interest.rs`, `poller.rs`, `alarm.rs`, `mio.rs`, `polling.rs`, `unpark.rs`,
+//! `readiness.rs`, `registry.rs`, `wakes.rs`, `turn.rs`.
+
+#[cfg(target_os = "linux")]
+mod alarm;
+mod interest;
+mod mio;
+mod poller;
+mod polling;
+mod readiness;
+mod registry;
+mod turn;
+mod unpark;
+mod wakes;
+
+pub(crate) use interest::Direction;
+pub use poller::Backend;
+pub(crate) use poller::Limit;
+pub(crate) use readiness::Seen;
+pub(crate) use registry::{Registration, Registry};
+pub(crate) use turn::Reactor;
+pub(crate) use wakes::Wakes;

@@ -1,0 +1,241 @@
+//! From token to source, and never to the wrong one.
+//!
+//! ```text
+//!   token = generation | index          slots: [ gen 3: source ] [ gen 7: vacant ] [ gen 0: ... ]
+//!                |         |                        ^
+//!                |         +------------------------+
+//!                +-- must equal the slot's, or the event is about a source that is gone
+//! ```
+//!
+//! A wait fetches events in batches. While one is being worked through, a task may close a socket
+//! of the same batch and open another, which gets the slot (and the descriptor number) of the
+//! first: without generations the old socket's event would wake the new one.
+//!
+//! Owns      the slots, under one lock; each source is shared with the I/O object that waits on it.
+//! Touched   by any thread that opens or closes a source, and by the turn once per batch. A read
+//!           or a write never comes here.
+//! Holds     I1 a slot's generation moves each time it is vacated; I2 after `close`, every source,
+//!           old or new, is orphaned: its waits fail instead of lasting for ever.
+//! Lock order: slots, then a source's waiters. Wakers are called under neither.
+//! Next: `turn.rs`.
+
+use super::interest::{Direction, Ready};
+use super::poller::{Event, Selector, Token};
+use super::readiness::{Readiness, Seen, Waiting};
+use super::wakes::Wakes;
+use crate::sync::{Mutex, lock};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// Half of a token is the index, half the generation. With 64 bits a stale event could be taken
+/// for a fresh one after four thousand million reuses of one slot within one batch.
+const INDEX_BITS: u32 = usize::BITS / 2;
+const INDEX_MASK: usize = (1 << INDEX_BITS) - 1;
+/// The largest indexes stay unused: backends keep the tokens near `usize::MAX` to themselves.
+const MOST_SOURCES: usize = INDEX_MASK - 1;
+
+pub(crate) struct Registry {
+    selector: Arc<dyn Selector>,
+    slots: Mutex<Slots>,
+}
+
+#[derive(Default)]
+struct Slots {
+    slots: Vec<Slot>,
+    vacant: Vec<usize>,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Slot {
+    generation: usize,
+    source: Option<Arc<Readiness>>,
+}
+
+impl Slots {
+    fn insert(&mut self, source: Arc<Readiness>) -> io::Result<Token> {
+        let index = match self.vacant.pop() {
+            Some(index) => index,
+            None if self.slots.len() < MOST_SOURCES => {
+                self.slots.push(Slot::default());
+                self.slots.len() - 1
+            }
+            None => return Err(io::Error::other("the event loop has no token left")),
+        };
+        let slot = &mut self.slots[index];
+        slot.source = Some(source);
+        Ok(Token((slot.generation << INDEX_BITS) | index))
+    }
+
+    fn remove(&mut self, token: Token) {
+        if self.get(token).is_none() {
+            return;
+        }
+        let index = token.0 & INDEX_MASK;
+        let slot = &mut self.slots[index];
+        slot.source = None;
+        slot.generation = (slot.generation + 1) & INDEX_MASK; // I1
+        self.vacant.push(index);
+    }
+
+    fn get(&self, token: Token) -> Option<&Arc<Readiness>> {
+        let slot = self.slots.get(token.0 & INDEX_MASK)?;
+        if slot.generation != token.0 >> INDEX_BITS {
+            return None;
+        }
+        slot.source.as_ref()
+    }
+}
+
+impl Registry {
+    pub(crate) fn new(selector: Arc<dyn Selector>) -> Self {
+        Self {
+            selector,
+            slots: Mutex::default(),
+        }
+    }
+
+    /// Begins to watch `fd`, which the caller keeps open until it has called `deregister`.
+    pub(crate) fn register(self: &Arc<Self>, fd: BorrowedFd<'_>) -> io::Result<Registration> {
+        let source = Arc::new(Readiness::new());
+        let token = {
+            let mut slots = lock(&self.slots);
+            if slots.closed {
+                return Err(orphaned());
+            }
+            slots.insert(source.clone())?
+        };
+        // Outside the lock: a system call. The slot is there first, for the event that may come
+        // before the call returns.
+        if let Err(error) = self.selector.register(fd, token) {
+            lock(&self.slots).remove(token);
+            return Err(error);
+        }
+        Ok(Registration {
+            registry: self.clone(),
+            token,
+            source,
+        })
+    }
+
+    /// Marks the sources of a batch of events, and takes the wakers of those that wait.
+    pub(crate) fn dispatch(&self, events: &[Event], wakes: &mut Wakes) {
+        if events.is_empty() {
+            return;
+        }
+        let arming = self.selector.arming();
+        let slots = lock(&self.slots);
+        for event in events {
+            if let Some(source) = slots.get(event.token) {
+                source.mark(event.ready, arming, wakes);
+            }
+        }
+    }
+
+    /// No event will come any more: every wait fails, now and later (I2).
+    pub(crate) fn close(&self, wakes: &mut Wakes) {
+        let arming = self.selector.arming();
+        let mut slots = lock(&self.slots);
+        slots.closed = true;
+        for source in slots.slots.iter().filter_map(|slot| slot.source.as_ref()) {
+            source.mark(Ready::ORPHANED, arming, wakes);
+        }
+    }
+
+    pub(crate) fn selector(&self) -> &dyn Selector {
+        &*self.selector
+    }
+}
+
+/// One watched descriptor, seen from the I/O object that owns it.
+pub(crate) struct Registration {
+    registry: Arc<Registry>,
+    token: Token,
+    source: Arc<Readiness>,
+}
+
+impl Registration {
+    /// Waits until a system call in `direction` is worth trying. `fd` is the registered one.
+    ///
+    /// # Errors
+    /// The reactor is gone, or a oneshot OS refuses to be armed.
+    pub(crate) fn poll_ready(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        fd: BorrowedFd<'_>,
+    ) -> Poll<io::Result<Seen>> {
+        loop {
+            if let Some(seen) = self.source.look(direction) {
+                return Poll::Ready(if self.source.is_orphaned() {
+                    Err(orphaned())
+                } else {
+                    Ok(seen)
+                });
+            }
+            let selector = self.registry.selector();
+            let arm = |interest| selector.rearm(fd, self.token, interest);
+            match self
+                .source
+                .wait(direction, cx.waker(), selector.arming(), arm)?
+            {
+                Waiting::Stored => return Poll::Pending,
+                Waiting::TryAgain => {}
+            }
+        }
+    }
+
+    /// The system call found nothing (more): wait for news next time.
+    pub(crate) fn clear(&self, seen: Seen, direction: Direction) {
+        self.source.clear(seen, direction);
+    }
+
+    /// Stops watching. Before the descriptor is closed, always.
+    pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) {
+        // The token goes first: whatever is still fetched under it finds nobody.
+        lock(&self.registry.slots).remove(self.token);
+        // An error says that the OS does not watch it: which is what we wanted.
+        let _ = self.registry.selector.deregister(fd);
+    }
+}
+
+fn orphaned() -> io::Error {
+    io::Error::other("the runtime that this I/O object was made on has been shut down")
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_of_a_reused_slot_does_not_reach_the_new_source() {
+        let mut slots = Slots::default();
+        let old = slots.insert(Arc::new(Readiness::new())).unwrap();
+        slots.remove(old);
+        let new = slots.insert(Arc::new(Readiness::new())).unwrap();
+        assert_eq!(old.0 & INDEX_MASK, new.0 & INDEX_MASK); // the same slot
+        assert!(slots.get(old).is_none());
+        assert!(slots.get(new).is_some());
+    }
+
+    #[test]
+    fn removing_twice_does_not_free_the_next_owner() {
+        let mut slots = Slots::default();
+        let old = slots.insert(Arc::new(Readiness::new())).unwrap();
+        slots.remove(old);
+        let new = slots.insert(Arc::new(Readiness::new())).unwrap();
+        slots.remove(old);
+        assert!(slots.get(new).is_some());
+        assert!(slots.vacant.is_empty());
+    }
+
+    #[test]
+    fn tokens_of_the_backends_are_nobodys() {
+        let slots = Slots::default();
+        assert!(slots.get(Token(usize::MAX)).is_none());
+        assert!(slots.get(Token(usize::MAX - 1)).is_none());
+        const { assert!(MOST_SOURCES < INDEX_MASK) };
+    }
+}

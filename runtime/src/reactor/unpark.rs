@@ -1,0 +1,142 @@
+//! Ending a wait from outside, with a system call only when somebody waits.
+//!
+//! ```text
+//!            unpark()                    enter(): token taken, do not sleep
+//!   AWAKE ----------------> NOTIFIED ------------------------------------> AWAKE
+//!     |                        ^
+//!     | enter(): go and wait   | unpark(), and ring the backend's bell
+//!     +------> WAITING --------+
+//!     ^           |
+//!     +-----------+  leave()
+//! ```
+//!
+//! Owns      one atomic word. One thread at a time enters and leaves; any thread unparks.
+//! Holds     I1 a token is never lost; I2 tokens merge; I3 the bell rings only out of WAITING.
+//!           A bell may ring late, after `leave`: the next wait then returns for no reason.
+//!
+//! | operation               | ordering | pairs with          | what breaks if weaker             |
+//! |-------------------------|----------|---------------------|-----------------------------------|
+//! | unpark: swap NOTIFIED   | Release  | Acquire in `enter`, | work done before the unpark would |
+//! |                         |          | `leave`             | not be seen after the wait        |
+//! | enter, leave: to AWAKE  | Acquire  | Release in `unpark` | the same                          |
+//! | enter: AWAKE -> WAITING | Relaxed  | (decides nothing)   | the word alone carries the state  |
+//!
+//! Source    the executor's `park.rs`, with a bell for a futex. Next: `readiness.rs`.
+
+use crate::sync::atomic::{AtomicU8, Ordering};
+
+const AWAKE: u8 = 0;
+const WAITING: u8 = 1;
+const NOTIFIED: u8 = 2;
+
+pub(crate) struct UnparkWord(AtomicU8);
+
+impl UnparkWord {
+    pub(crate) fn new() -> Self {
+        Self(AtomicU8::new(AWAKE))
+    }
+
+    /// About to wait on the OS. False when a token was there: it is taken, and the wait must not
+    /// sleep. Only the waiting thread calls this, and `leave` after its wait.
+    pub(crate) fn enter(&self) -> bool {
+        // Relaxed: going to sleep publishes nothing, and a token is taken by `leave`.
+        let entered = self
+            .0
+            .compare_exchange(AWAKE, WAITING, Ordering::Relaxed, Ordering::Relaxed);
+        if entered.is_err() {
+            self.leave();
+        }
+        entered.is_ok()
+    }
+
+    /// The wait is over. True when there was a token: it is taken.
+    pub(crate) fn leave(&self) -> bool {
+        // Acquire: pairs with the Release in `unpark`.
+        self.0.swap(AWAKE, Ordering::Acquire) == NOTIFIED
+    }
+
+    /// Hands over a token. True when the caller must ring the bell.
+    #[must_use]
+    pub(crate) fn unpark(&self) -> bool {
+        // Release: what this thread did before is seen by the thread that comes out of the wait.
+        // A swap even when a token is there already: it must carry the latest work (I2).
+        self.0.swap(NOTIFIED, Ordering::Release) == WAITING
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bell_rings_only_when_somebody_waits() {
+        let word = UnparkWord::new();
+        assert!(!word.unpark()); // nobody waits: a token, no bell
+        assert!(!word.unpark()); // two tokens merge
+        assert!(!word.enter()); // the token forbids sleeping
+        assert!(word.enter()); // and was only one
+        assert!(word.unpark()); // somebody waits: ring
+        assert!(!word.unpark()); // once
+        word.leave();
+        assert!(word.enter());
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use loom::sync::atomic::AtomicUsize;
+    use loom::sync::{Arc, Condvar, Mutex};
+
+    /// A bell as the backends have it: a wait returns once it has rung, and uses the ring up.
+    #[derive(Default)]
+    struct Bell {
+        rung: Mutex<bool>,
+        heard: Condvar,
+    }
+
+    impl Bell {
+        fn ring(&self) {
+            *self.rung.lock().unwrap() = true;
+            self.heard.notify_one();
+        }
+
+        fn wait(&self) {
+            let mut rung = self.rung.lock().unwrap();
+            while !*rung {
+                rung = self.heard.wait(rung).unwrap();
+            }
+            *rung = false;
+        }
+    }
+
+    #[test]
+    fn no_unpark_is_lost_whenever_it_comes() {
+        loom::model(|| {
+            let shared = Arc::new((UnparkWord::new(), Bell::default(), AtomicUsize::new(0)));
+            let threads: Vec<_> = (0..2)
+                .map(|_| {
+                    let shared = shared.clone();
+                    loom::thread::spawn(move || {
+                        let (word, bell, work) = &*shared;
+                        work.fetch_add(1, Ordering::Relaxed);
+                        if word.unpark() {
+                            bell.ring();
+                        }
+                    })
+                })
+                .collect();
+            let (word, bell, work) = &*shared;
+            // Ends only if no token is lost; each round must see what its token stands for.
+            while work.load(Ordering::Relaxed) < 2 {
+                if word.enter() {
+                    bell.wait();
+                    word.leave();
+                }
+            }
+            for thread in threads {
+                thread.join().unwrap();
+            }
+        });
+    }
+}
