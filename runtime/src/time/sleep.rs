@@ -1,0 +1,147 @@
+//! sleep: a future that is ready at a moment.
+//!
+//! Owns      its timer, from the first poll that finds it too early until it fires or is dropped.
+//! Cost      made and never polled: a clock read. Ready at its first poll: two. Waited for: an
+//!           allocation, no lock of its own. See `timers.rs`. Next: `timeout.rs`.
+
+use super::timers::{Answer, Entry};
+use crate::context;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// How far away a deadline is that lies past the end of what an `Instant` can say: thirty years.
+const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+/// `now + duration`, or so far away that nobody will see it.
+pub(super) fn after(now: Instant, duration: Duration) -> Instant {
+    now.checked_add(duration).unwrap_or_else(|| now + FAR)
+}
+
+/// Waits until `duration` has passed. It counts from this call, not from the first poll: on the
+/// clock of the runtime that the thread is on, or the machine's outside of one.
+///
+/// Never early; see [`tatkal::time`](crate::time) for how late. `Duration::ZERO` is ready at the
+/// first poll; a duration past the end of the clock sleeps for thirty years.
+///
+/// # Panics
+/// When polled outside of a runtime, or on one that was shut down.
+///
+/// # Cancellation
+/// Dropping it stops the timer.
+///
+/// # Example
+/// ```
+/// use std::time::{Duration, Instant};
+/// tatkal::block_on(async {
+///     let start = Instant::now();
+///     tatkal::sleep(Duration::from_millis(5)).await;
+///     assert!(start.elapsed() >= Duration::from_millis(5));
+/// });
+/// ```
+pub fn sleep(duration: Duration) -> Sleep {
+    sleep_until(after(context::now(), duration))
+}
+
+/// Waits until `deadline`; ready at the first poll if that has passed. As [`sleep`] otherwise.
+///
+/// # Example
+/// ```
+/// use std::time::{Duration, Instant};
+/// tatkal::block_on(async {
+///     let deadline = Instant::now() + Duration::from_millis(5);
+///     tatkal::sleep_until(deadline).await;
+///     assert!(Instant::now() >= deadline);
+/// });
+/// ```
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    Sleep {
+        deadline,
+        timer: None,
+    }
+}
+
+/// The future of [`sleep`] and [`sleep_until`].
+///
+/// Ready for ever once its deadline has passed, until it is [`reset`](Sleep::reset).
+#[must_use = "a future does nothing unless it is awaited"]
+pub struct Sleep {
+    deadline: Instant,
+    /// `Some` while it waits.
+    timer: Option<Arc<Entry>>,
+}
+
+impl Sleep {
+    /// When it ends.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Has the deadline passed, on the clock of the current runtime?
+    pub fn is_elapsed(&self) -> bool {
+        self.deadline <= context::now()
+    }
+
+    /// Moves the deadline. A task that waits on this sleep goes on waiting, for the new one.
+    ///
+    /// # Panics
+    /// If a task waits on it and this is called on a runtime that was shut down.
+    pub fn reset(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+        // Whoever waited must hear of the new deadline without polling again.
+        if let Some(waker) = self.stop() {
+            if context::exists() {
+                self.timer = Some(context::start_timer(deadline, waker));
+            } else {
+                waker.wake(); // No timer can be started here: let it poll, on its own runtime.
+            }
+        }
+    }
+
+    /// As `poll`, for a caller that has just seen that the deadline lies ahead.
+    pub(super) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        debug_assert!(self.timer.is_none(), "a timer that runs is looked at");
+        self.timer = Some(context::start_timer(self.deadline, cx.waker().clone()));
+        Poll::Pending
+    }
+
+    /// Ends the waiting. The waker of whoever waits, if the timer had not fired.
+    fn stop(&mut self) -> Option<std::task::Waker> {
+        context::stop_timer(self.timer.take()?)
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(timer) = &self.timer {
+            match timer.poll(cx.waker()) {
+                Answer::TooEarly => return Poll::Pending,
+                // Fired, and so the deadline has passed; or its runtime is gone, and the timer
+                // must be started on the one that polls us now.
+                Answer::Fired | Answer::Abandoned => self.timer = None,
+            }
+        }
+        if self.is_elapsed() {
+            return Poll::Ready(());
+        }
+        self.poll_ahead(cx)
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        drop(self.stop());
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleep")
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}

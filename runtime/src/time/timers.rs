@@ -1,0 +1,278 @@
+//! All timers of one runtime, and each one's short life.
+//!
+//! ```text
+//!                    poll: too early                  publish (the thread goes to sleep)
+//!   Sleep, no entry -----------------> fresh, this thread's -----------> in the wheel
+//!                                        |  dropped: popped,              |          |
+//!                                        |  no lock, no trace             | fire     | cancel
+//!                                        v                                v          v
+//!                                      gone                             Fired    Cancelled
+//!                                                                                (swept later)
+//! ```
+//!
+//! The common timer is a timeout that does not happen: made, waited on for a moment, dropped. So
+//! the road of that one is kept clear: it goes on a list that belongs to the thread ([`Fresh`],
+//! kept in `context.rs`), and is off it again before anybody else has heard of it. A thread
+//! publishes its list when it is about to sleep, all of it under one lock.
+//!
+//! Owns      the wheel, under one lock, and what the sleeping thread sleeps until.
+//! Holds     I1 an entry's waker is taken exactly once: by its firing, its cancelling, or the
+//!              shutdown; all three happen under the entry's own lock.
+//!           I2 whoever publishes a deadline earlier than the sleeper's unparks it: the sleeper
+//!              writes down its deadline under the lock that the publisher inserts under, so
+//!              either it saw the entry or the publisher sees the deadline.
+//!           I3 cancelled entries never outnumber the live ones for long: a sweep when the wheel
+//!              has doubled since the last one, or when a wake-up found only cancelled ones.
+//! Cost      fresh: an allocation and a waker clone. Published: one push under an amortised lock.
+//!           Cancelled after publishing: the entry's own, uncontended lock.
+//! Lock order: wheel, then entry. Wakers are called, cloned and dropped under neither.
+//! Rejected: unlinking on cancel (the wheel's lock on each, contended between workers: the cost
+//!           that tokio-rs/tokio#6504 is about).
+//! Next: `../context.rs`.
+
+use super::clock::Clock;
+use super::wheel::Wheel;
+use crate::reactor::Wakes;
+use crate::sync::{Mutex, lock};
+use std::sync::Arc;
+use std::task::Waker;
+
+/// The wheel is not swept before it holds this many entries: below, they are not worth a look.
+const SWEEP_FROM: usize = 1024;
+
+/// A timer that somebody waits on.
+pub(crate) struct Entry {
+    stage: Mutex<Stage>,
+}
+
+enum Stage {
+    Waiting(Waker),
+    Fired,
+    Cancelled,
+    /// Its runtime shut down: nobody will fire it.
+    Abandoned,
+}
+
+/// What a task learns from its entry.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    TooEarly,
+    Fired,
+    Abandoned,
+}
+
+impl Entry {
+    pub(crate) fn new(waker: Waker) -> Entry {
+        Entry {
+            stage: Mutex::new(Stage::Waiting(waker)),
+        }
+    }
+
+    /// Has it fired? If not, `waker` is the one to call from now on.
+    pub(crate) fn poll(&self, waker: &Waker) -> Answer {
+        match &*lock(&self.stage) {
+            Stage::Waiting(known) if known.will_wake(waker) => return Answer::TooEarly,
+            Stage::Waiting(_) => {}
+            Stage::Fired => return Answer::Fired,
+            Stage::Cancelled | Stage::Abandoned => return Answer::Abandoned,
+        }
+        // A task moved its timer to another task. Cloning and dropping wakers is user code: both
+        // happen outside the lock, and the timer may fire in between.
+        let mut other = waker.clone();
+        match &mut *lock(&self.stage) {
+            Stage::Waiting(known) => std::mem::swap(known, &mut other),
+            Stage::Fired => return Answer::Fired,
+            Stage::Cancelled | Stage::Abandoned => return Answer::Abandoned,
+        }
+        Answer::TooEarly
+    }
+
+    /// Takes the waker, if this is what ends the waiting (I1).
+    fn finish(&self, stage: Stage) -> Option<Waker> {
+        let mut current = lock(&self.stage);
+        match std::mem::replace(&mut *current, stage) {
+            Stage::Waiting(waker) => Some(waker),
+            ended => {
+                *current = ended;
+                None
+            }
+        }
+    }
+
+    /// Nobody waits any more. Returns the waker for the caller to drop or to use.
+    pub(crate) fn cancel(&self) -> Option<Waker> {
+        self.finish(Stage::Cancelled)
+    }
+
+    /// As `cancel`, for the last owner: no lock.
+    pub(crate) fn into_waker(self) -> Option<Waker> {
+        let stage = self.stage.into_inner();
+        match stage.unwrap_or_else(|poisoned| poisoned.into_inner()) {
+            Stage::Waiting(waker) => Some(waker),
+            _ => None,
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        matches!(&*lock(&self.stage), Stage::Waiting(_))
+    }
+}
+
+/// Timers that one thread made since it last slept.
+#[derive(Default)]
+pub(crate) struct Fresh(Vec<(u64, Arc<Entry>)>);
+
+impl Fresh {
+    pub(crate) fn push(&mut self, deadline: u64, entry: Arc<Entry>) {
+        self.0.push((deadline, entry));
+    }
+
+    /// Takes `entry` back if it is the latest. Timeouts nest, so it nearly always is.
+    pub(crate) fn pop(&mut self, entry: &Arc<Entry>) -> Option<Arc<Entry>> {
+        let (_, latest) = self.0.last()?;
+        if Arc::ptr_eq(latest, entry) {
+            return self.0.pop().map(|(_, entry)| entry);
+        }
+        None
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The runtime is gone: a timer can never fire.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+pub(crate) struct Timers {
+    clock: Clock,
+    unparker: Waker,
+    state: Mutex<State>,
+}
+
+struct State {
+    wheel: Wheel<Arc<Entry>>,
+    /// What the thread in the reactor sleeps until; `None` while nobody sleeps.
+    asleep_until: Option<u64>,
+    /// The wheel is swept when it holds this many.
+    sweep_at: usize,
+    /// Entries put in since the last sweep: a sweep is paid for by them.
+    since_sweep: usize,
+    closed: bool,
+}
+
+impl Timers {
+    pub(crate) fn new(clock: Clock, unparker: Waker) -> Timers {
+        Timers {
+            clock,
+            unparker,
+            state: Mutex::new(State {
+                wheel: Wheel::new(),
+                asleep_until: None,
+                sweep_at: SWEEP_FROM,
+                since_sweep: 0,
+                closed: false,
+            }),
+        }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Puts a thread's fresh timers into the wheel. Leaves its list empty, memory kept.
+    pub(crate) fn publish(&self, fresh: &mut Fresh) -> Result<(), Closed> {
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let mut abandoned = Wakes::default();
+        let mut state = lock(&self.state);
+        if state.closed {
+            drop(state);
+            let entries = fresh.0.drain(..);
+            abandoned.extend(entries.filter_map(|(_, entry)| entry.finish(Stage::Abandoned)));
+            return Err(Closed);
+        }
+        let mut first = u64::MAX;
+        for (deadline, entry) in fresh.0.drain(..) {
+            first = first.min(deadline);
+            state.insert(deadline, entry);
+        }
+        let too_late = state.asleep_until.is_some_and(|until| first < until); // I2
+        drop(state);
+        if too_late {
+            self.unparker.wake_by_ref();
+        }
+        Ok(())
+    }
+
+    /// The thread is about to sleep: until when? (I2)
+    pub(crate) fn fall_asleep(&self) -> Option<u64> {
+        let mut state = lock(&self.state);
+        let next = state.wheel.next();
+        state.asleep_until = Some(next.unwrap_or(u64::MAX));
+        next
+    }
+
+    /// The thread is awake, or only had a look: fires what is due.
+    ///
+    /// `due` is a buffer of the caller's, empty before and after.
+    pub(crate) fn fire(&self, due: &mut Vec<(u64, Arc<Entry>)>, wakes: &mut Wakes) {
+        let mut state = lock(&self.state);
+        state.asleep_until = None;
+        if state.wheel.len() == 0 {
+            return; // No timer: no clock is read.
+        }
+        let now = self.clock.nanos(self.clock.now());
+        state.wheel.advance(now, due);
+        drop(state);
+        let found = !due.is_empty();
+        let mut fired = false;
+        for (_, entry) in due.drain(..) {
+            let waker = entry.finish(Stage::Fired);
+            fired |= waker.is_some();
+            wakes.extend(waker);
+        }
+        if found && !fired {
+            lock(&self.state).sweep_after_a_needless_wake_up();
+        }
+    }
+
+    /// Shutdown: every waiter is woken, and learns that nobody will fire its timer.
+    pub(crate) fn close(&self, wakes: &mut Wakes) {
+        let mut due = Vec::new();
+        let mut state = lock(&self.state);
+        state.closed = true;
+        state.wheel.advance(u64::MAX, &mut due);
+        drop(state);
+        for (_, entry) in due {
+            wakes.extend(entry.finish(Stage::Abandoned));
+        }
+    }
+}
+
+impl State {
+    fn insert(&mut self, deadline: u64, entry: Arc<Entry>) {
+        if self.wheel.len() >= self.sweep_at {
+            self.sweep();
+        }
+        self.wheel.insert(deadline, entry);
+        self.since_sweep += 1;
+    }
+
+    /// Dropping cancelled entries under the lock runs no user code: their wakers are gone (I1).
+    fn sweep(&mut self) {
+        self.wheel.retain(|entry| entry.is_waiting());
+        self.sweep_at = SWEEP_FROM.max(2 * self.wheel.len());
+        self.since_sweep = 0;
+    }
+
+    /// Everything that was due had been cancelled. The rest may be, too: without a sweep each one
+    /// would cost a wake-up of its own. Only if enough has been put in to pay for it.
+    fn sweep_after_a_needless_wake_up(&mut self) {
+        if 2 * self.since_sweep >= self.wheel.len() {
+            self.sweep();
+        }
+    }
+}
