@@ -1,0 +1,19 @@
+//! Sockets: those of `std::net`, without the waiting.
+//!
+//! Each type is an [`Async`](crate::Async) around std's, made with the non-blocking flag from the
+//! start. They implement the traits of `futures-io`, so that the extension methods of
+//! `futures-lite` or `futures-util` (`read_exact`, `write_all`, `lines`, `copy`...) apply.
+//!
+//! A socket belongs to the runtime it was made on, and may be used from any thread as long as
+//! that runtime runs. Making one outside of a runtime panics.
+//!
+//! Reading order: `lookup.rs`, `socket.rs`, `tcp.rs`, `split.rs`.
+
+mod lookup;
+mod socket;
+mod split;
+mod tcp;
+
+pub use lookup::ToSocketAddrs;
+pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+pub use tcp::{Incoming, TcpListener, TcpStream};

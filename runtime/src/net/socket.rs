@@ -1,0 +1,69 @@
+//! New sockets, non-blocking and close-on-exec from their first moment.
+//!
+//! What std cannot do: its `connect` blocks, its `bind` has a fixed and short backlog, and its
+//! `accept` needs a second system call to make the new socket non-blocking. Next: `tcp.rs`.
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketAddrAny, SocketFlags, SocketType, acceptfrom_with, bind, connect, listen,
+    socket_with, sockopt,
+};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+
+const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+
+/// How many connections the kernel completes for us before we accept them. Linux cuts it down to
+/// `net.core.somaxconn`, which is 4096 by default: a burst of thousands then loses nobody to a
+/// full queue, whose price is a second of waiting for the retransmitted SYN.
+const BACKLOG: i32 = 4096;
+
+fn family(address: &SocketAddr) -> AddressFamily {
+    match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    }
+}
+
+/// A TCP socket that has begun to connect. It is writable once that has succeeded or failed.
+pub(super) fn connecting(address: &SocketAddr) -> io::Result<OwnedFd> {
+    let socket = socket_with(family(address), SocketType::STREAM, FLAGS, None)?;
+    match connect(&socket, address) {
+        // An interrupted connect goes on in the background, as a non-blocking one does.
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A TCP socket that listens.
+pub(super) fn listening(address: &SocketAddr) -> io::Result<OwnedFd> {
+    let socket = socket_with(family(address), SocketType::STREAM, FLAGS, None)?;
+    // A server that restarts may bind at once, connections of its past in TIME_WAIT or not.
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    bind(&socket, address)?;
+    listen(&socket, BACKLOG)?;
+    Ok(socket)
+}
+
+/// The next connection of a listener, and who it is from.
+pub(super) fn accept(listener: impl AsFd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
+    loop {
+        match acceptfrom_with(&listener, FLAGS) {
+            // That connection is dead already: the error is about it, not about the listener.
+            // (accept(2), "Error handling")
+            Err(Errno::CONNABORTED | Errno::PROTO) => {}
+            result => return Ok(result?),
+        }
+    }
+}
+
+/// Does the error say that this process, or the machine, has run out of something? Then trying
+/// again at once is no use.
+pub(super) fn is_exhaustion(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(
+        errno,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
+    )
+}
