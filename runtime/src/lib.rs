@@ -1,2 +1,48 @@
 //! tatkal: the runtime. WAITING: what are we waiting for?
+//!
+//! An event loop on mio (or polling), timers, sockets, and the [`Runtime`] that puts them under
+//! the schedulers of `tatkal-executor`. Everything of that crate is here too, so one `use` does.
+//!
+//! ```text
+//!        runtime.rs                      Runtime, Builder, Handle
+//!            |
+//!   net/  async_fd.rs  time/{sleep..}    what a task awaits
+//!            |            |
+//!        driver.rs, context.rs           one park for both;  whose runtime am I on?
+//!            |            |
+//!        reactor/     time/{clock,wheel,timers}
+//! ```
+//!
+//! Every arrow points down: a file uses only files that come earlier in this reading order.
+//!
+//! 1. `sync.rs`, `reactor/` (its own order is in `reactor/mod.rs`)
+//! 2. `time/`: `clock.rs`, `wheel.rs`, `timers.rs`
+//! 3. `context.rs`, `driver.rs`
+//! 4. `time/`: `sleep.rs`, `timeout.rs`, `interval.rs`
+//! 5. `blocking.rs`, `async_fd.rs`, `net/`
+//! 6. `runtime.rs`
+//!
+//! # Unsafe code
+//!
+//! None, with one exception: `polling` marks the registration of a descriptor unsafe
+//! (`reactor/polling.rs`, which argues for it).
+#![deny(unsafe_code)]
+
+mod async_fd;
+mod blocking;
+mod context;
+mod driver;
+pub mod net;
+mod reactor;
+mod runtime;
+mod sync;
+pub mod time;
+
+pub use async_fd::Async;
+pub use reactor::Backend;
+pub use runtime::{Builder, EnterGuard, Handle, Runtime, block_on};
 pub use tatkal_executor::*;
+pub use time::{
+    Elapsed, Interval, MissedTickBehavior, Sleep, TestClock, Timeout, interval, interval_at, sleep,
+    sleep_until, timeout, timeout_at,
+};
