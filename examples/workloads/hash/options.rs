@@ -4,7 +4,7 @@ use super::job::Job;
 use crate::cli::{self, Common, Refusal};
 use crate::mode::Mode;
 use crate::printer::Lines;
-use crate::report::model::{self, cpus, plural};
+use crate::report::model::plural;
 use crate::units;
 use clap::Parser;
 use std::ffi::OsString;
@@ -106,7 +106,7 @@ impl Options {
 
 fn check(arguments: Arguments) -> Result<Options, Refusal> {
     arguments.common.check()?;
-    let workers = arguments.workers.unwrap_or_else(cpus);
+    let workers = arguments.workers.unwrap_or_else(tatkal::available_cpus);
     let options = Options {
         modes: modes(&arguments)?,
         jobs: arguments.jobs,
@@ -188,7 +188,7 @@ mod tests {
             (20, 1 << 20, 1)
         );
         assert_eq!(options.modes, Mode::ALL);
-        assert_eq!(options.workers, model::cpus());
+        assert_eq!(options.workers, tatkal::available_cpus());
     }
 
     #[test]

@@ -193,7 +193,7 @@ impl Run {
     pub fn new(workload: Workload) -> Self {
         Self {
             workload,
-            cpus: cpus(),
+            cpus: tatkal::available_cpus(),
             modes: Vec::new(),
             interrupted: None,
         }
@@ -229,11 +229,6 @@ impl Run {
             .iter()
             .any(|run| run.compare(reference).different > 0)
     }
-}
-
-/// CPUs this process may use: what affinity and cgroup leave of the machine.
-pub fn cpus() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// `1 flag`, `2 flags`, `1,000 flags`.
