@@ -1,9 +1,11 @@
 //! The two workloads, flags and hash, and what their programs share.
 //!
-//! Reading order: `units.rs`, `stamp.rs`, `printer.rs`, `mode.rs`, `report/`, `session.rs`,
+//! Reading order: `units.rs`, `stamp.rs`, `printer.rs`, `mode.rs`, `report/`, `door.rs`,
+//! `session.rs`,
 //! `interrupt.rs`, `cli.rs`, `hash/`, `server/`, `http/`, `flags/`.
 
 pub mod cli;
+pub mod door;
 pub mod flags;
 pub mod hash;
 pub mod http;

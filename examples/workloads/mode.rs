@@ -1,10 +1,11 @@
 //! The ways of doing many things at once that the programs compare. Next: `report/`.
 
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A way of doing many things at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
 pub enum Mode {
     /// One after the other: the baseline
     Sequential,

@@ -11,6 +11,7 @@
 //!           by the program: everyone else waits for the lock until the process is gone.
 //! Next: `interrupt.rs`.
 
+use crate::door;
 use crate::mode::Mode;
 use crate::printer::Lines;
 use crate::report::model::{Item, ModeRun, Run, Workload, plural};
@@ -53,8 +54,8 @@ impl Output {
 pub struct Session {
     output: Output,
     style: Style,
-    /// The line that an ended item prints.
-    line: fn(&Item) -> String,
+    /// The line that an ended item prints, if any.
+    line: fn(&Item) -> Option<String>,
     state: Mutex<State>,
 }
 
@@ -73,7 +74,7 @@ type Stop = Box<dyn FnOnce() + Send>;
 
 impl Session {
     /// A run of nothing yet.
-    pub fn new(workload: Workload, output: Output, line: fn(&Item) -> String) -> Arc<Self> {
+    pub fn new(workload: Workload, output: Output, line: fn(&Item) -> Option<String>) -> Arc<Self> {
         Arc::new(Self {
             style: Style::of(output.lines),
             output,
@@ -140,7 +141,7 @@ impl Session {
     /// An item ended. `place` is its place in the order of asking.
     pub fn record(&self, place: usize, item: Item) {
         let mut state = self.lock();
-        let line = self.output.bar.then(|| (self.line)(&item));
+        let line = (self.line)(&item).filter(|_| self.output.bar);
         state.progress.advance(self.output.lines, line.as_deref());
         state.items.push((place, item));
     }
@@ -177,6 +178,8 @@ impl Session {
         if state.finished {
             return;
         }
+        // First our own threads, then the workers: nothing is printed or saved after this.
+        door::shut();
         if let Some(stop) = state.stop.take() {
             stop();
         }

@@ -20,6 +20,11 @@ impl Moment {
         Self(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
     }
 
+    /// The clock's reading: nanoseconds since it was started, at boot or so.
+    pub fn nanoseconds(self) -> u64 {
+        self.0
+    }
+
     /// How long it was from `earlier` to this moment; zero when it was not earlier.
     pub fn since(self, earlier: Moment) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

@@ -5,6 +5,7 @@
 //! is why every mode must come to the same digests. Next: `options.rs`.
 
 use super::gil::{Gil, Held};
+use crate::door;
 use crate::printer::Lines;
 use crate::report::model::{Item, Split, Status};
 use crate::stamp::{Moment, Place};
@@ -45,11 +46,11 @@ impl Job {
 }
 
 /// The line that an ended job prints.
-pub fn line(item: &Item) -> String {
-    match &item.error {
+pub fn line(item: &Item) -> Option<String> {
+    Some(match &item.error {
         None => format!("hashed {} in {}", item.name, item.place),
         Some(error) => format!("failed {} in {}: {error}", item.name, item.place),
-    }
+    })
 }
 
 /// Does the job, here and now, and prints its line.
@@ -80,7 +81,11 @@ pub fn run(job: Job) -> Item {
         }
     }
     // Printing is blocking I/O: the lock is let go around it.
-    let print = || job.lines.print(&line(&item));
+    let print = || {
+        if let Some(line) = line(&item) {
+            door::pass(|| job.lines.print(&line));
+        }
+    };
     match &held {
         Some(held) => held.released(print),
         None => print(),
