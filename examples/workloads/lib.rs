@@ -1,11 +1,13 @@
 //! The two workloads, flags and hash, and what their programs share.
 //!
-//! Reading order: `units.rs`, `stamp.rs`, `printer.rs`, `mode.rs`, `report/`, `door.rs`,
+//! Reading order: `units.rs`, `stamp.rs`, `printer.rs`, `digest.rs`, `mode.rs`, `report/`, `door.rs`,
 //! `session.rs`,
-//! `interrupt.rs`, `cli.rs`, `hash/`, `server/`, `http/`, `flags/`.
+//! `interrupt.rs`, `drive.rs`, `cli.rs`, `hash/`, `server/`, `http/`, `flags/`.
 
 pub mod cli;
+pub mod digest;
 pub mod door;
+pub mod drive;
 pub mod flags;
 pub mod hash;
 pub mod http;

@@ -7,12 +7,13 @@
 //!
 //! A job is plain data with all that it needs inside, so it runs wherever it is sent. The decisions
 //! (which URL next, is that answer good, try again?) are `Download`'s and do no I/O; a blocking loop
-//! and an async loop around them are all that the modes differ in. Next: `program.rs`.
+//! here and an async one in `tasks.rs` around them are all that the modes differ in. Next: `tasks.rs`.
 
 use super::options::{Options, Peer, Target};
 use super::save::Folder;
+use crate::digest::sha256;
 use crate::door;
-use crate::http::client::Network;
+use crate::drive;
 use crate::http::{self, Deadline, Response, Url};
 use crate::mode::Mode;
 use crate::printer::Lines;
@@ -21,7 +22,6 @@ use crate::server::retry_target;
 use crate::stamp::{Moment, Place};
 use crate::units::show_duration;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -30,7 +30,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Job {
     /// The country's name: what the item is called.
-    pub name: String,
+    name: String,
     /// Scheme, host and port.
     base: String,
     /// Path and query.
@@ -54,6 +54,12 @@ struct ClientKey {
     cacert: Option<PathBuf>,
 }
 
+impl drive::Job for Job {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
 impl Job {
     /// The job for `target`: where it is at `base`, how long to wait, where to save it.
     pub fn new(
@@ -64,7 +70,7 @@ impl Job {
         lines: Lines,
         target: &Target,
     ) -> Self {
-        let path = fill(&options.path, target);
+        let path = target.fill(&options.path);
         let file = format!("{}.{}", target.name, extension(&path));
         Self {
             name: target.name.clone(),
@@ -82,13 +88,6 @@ impl Job {
             verbose: options.verbose,
         }
     }
-}
-
-/// The template's path for one target.
-pub fn fill(template: &str, target: &Target) -> String {
-    template
-        .replace("{name}", &target.name)
-        .replace("{cc}", &target.cc)
 }
 
 /// How a saved file's name ends: as the path does, if that looks like an extension.
@@ -131,34 +130,8 @@ pub fn run(job: Job) -> Item {
     }
 }
 
-/// Downloads as a task, with a client of its runtime; `offload` runs what would block the loop.
-pub async fn run_async<N: Network, F>(
-    job: Job,
-    client: &http::client::Client<N>,
-    offload: impl FnOnce(Box<dyn FnOnce() -> Item + Send>) -> F,
-) -> Item
-where
-    F: Future<Output = Item>,
-{
-    let mut download = Download::of(job);
-    let outcome = loop {
-        let answer = match download.url() {
-            Ok(url) => client.get(&url, download.deadline()).await,
-            Err(error) => Err(error),
-        };
-        if let Some(outcome) = download.answered(answer) {
-            break outcome;
-        }
-    };
-    if download.job.save.is_none() {
-        return download.end(outcome);
-    }
-    // Writing a file waits for the disk, and nobody else on the loop should.
-    offload(Box::new(move || download.end(outcome))).await
-}
-
 /// A download under way: which attempt, since when, where.
-struct Download {
+pub(super) struct Download {
     job: Job,
     attempt: u32,
     start: Moment,
@@ -166,14 +139,14 @@ struct Download {
 }
 
 /// How the last attempt went.
-enum Outcome {
+pub(super) enum Outcome {
     Got(Vec<u8>),
     NotFound(String),
     Failed(String),
 }
 
 impl Download {
-    fn of(job: Job) -> Self {
+    pub(super) fn of(job: Job) -> Self {
         Self {
             job,
             attempt: 1,
@@ -183,7 +156,7 @@ impl Download {
     }
 
     /// What this attempt asks for.
-    fn url(&self) -> Result<Url, http::Error> {
+    pub(super) fn url(&self) -> Result<Url, http::Error> {
         let Job { base, target, .. } = &self.job;
         match self.job.embedded {
             true => Url::parse(&format!("{base}{}", retry_target(target, self.attempt))),
@@ -191,13 +164,18 @@ impl Download {
         }
     }
 
+    /// Will the end of it wait for a disk?
+    pub(super) fn saves(&self) -> bool {
+        self.job.save.is_some()
+    }
+
     /// Each attempt has the whole timeout.
-    fn deadline(&self) -> Deadline {
+    pub(super) fn deadline(&self) -> Deadline {
         Deadline::after(self.job.timeout)
     }
 
     /// What to make of an answer: `None` is one attempt more.
-    fn answered(&mut self, answer: Result<Response, http::Error>) -> Option<Outcome> {
+    pub(super) fn answered(&mut self, answer: Result<Response, http::Error>) -> Option<Outcome> {
         let outcome = match answer {
             Ok(response) if response.status == 404 => {
                 Outcome::NotFound(format!("{}: 404 Not Found", response.url.as_str()))
@@ -218,8 +196,8 @@ impl Download {
         self.end(Outcome::Failed(error))
     }
 
-    /// Saves what came, prints the line, and makes the item.
-    fn end(self, outcome: Outcome) -> Item {
+    /// Saves what came (may wait for the disk), prints the line, and makes the item.
+    pub(super) fn end(self, outcome: Outcome) -> Item {
         let mut item = Item {
             name: self.job.name.clone(),
             status: Status::Ok,
@@ -246,7 +224,7 @@ impl Download {
             Outcome::Got(bytes) => match self.save(&bytes) {
                 Ok(()) => {
                     item.bytes = bytes.len() as u64;
-                    item.sha256 = Some(format!("{:x}", Sha256::digest(&bytes)));
+                    item.sha256 = Some(sha256(&bytes));
                     return;
                 }
                 Err(error) => (Status::Error, error),
@@ -317,4 +295,135 @@ pub fn config(cacert: Option<&std::path::Path>) -> Result<http::Config, http::Er
         tls,
         ..http::Config::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Reason, Timing};
+    use std::ffi::OsString;
+
+    fn job(args: &str) -> Job {
+        let args = ["flags"].into_iter().chain(args.split_whitespace());
+        let options = Options::from_args(args.map(OsString::from)).unwrap();
+        let (base, target) = ("http://127.0.0.1:1", &options.targets[0]);
+        Job::new(&options, Mode::Async, base, None, Lines::Nowhere, target)
+    }
+
+    fn answer(status: u16, body: &[u8]) -> Result<Response, http::Error> {
+        Ok(Response {
+            url: Url::parse("http://127.0.0.1:1/flag").unwrap(),
+            status,
+            reason: String::new(),
+            headers: Default::default(),
+            trailers: Default::default(),
+            body: body.into(),
+            redirects: 0,
+            reused: false,
+            timing: Timing {
+                started: std::time::Instant::now(),
+                connected: Duration::ZERO,
+                first_byte: Duration::ZERO,
+                finished: Duration::ZERO,
+            },
+        })
+    }
+
+    fn refused() -> Result<Response, http::Error> {
+        Err(http::Error {
+            url: "http://127.0.0.1:1/flag".into(),
+            reason: Reason::NoAnswer,
+        })
+    }
+
+    #[test]
+    fn a_template_is_filled_and_gives_the_file_its_ending() {
+        let at = |args| job(args).target;
+        assert_eq!(at("ye"), "/download/yemen/flag-jpg-small.jpg");
+        assert_eq!(
+            at("ye --path f/{cc}/{cc}.png?n={name}"),
+            "/f/ye/ye.png?n=yemen"
+        );
+        assert_eq!(extension("/f/ye/ye.png?v=1.2"), "png");
+        assert_eq!(extension("/v1.2/yemen"), "jpg");
+        assert_eq!(extension("/yemen."), "jpg");
+        assert_eq!(extension("/yemen.."), "jpg");
+    }
+
+    #[test]
+    fn statuses_become_items() {
+        let end = |answer| {
+            let mut download = Download::of(job("ye"));
+            let outcome = download.answered(answer).unwrap();
+            download.end(outcome)
+        };
+        let item = end(answer(200, b"flag"));
+        assert_eq!((item.status, item.bytes), (Status::Ok, 4));
+        assert_eq!(item.sha256.unwrap(), sha256(b"flag"));
+        assert_eq!(end(answer(404, b"none")).status, Status::NotFound);
+        for failure in [
+            answer(418, b""),
+            answer(500, b""),
+            answer(304, b""),
+            refused(),
+        ] {
+            let item = end(failure);
+            assert_eq!((item.status, item.bytes), (Status::Error, 0));
+            let error = item.error.unwrap();
+            assert!(error.contains("http://127.0.0.1:1/flag"), "{error}");
+        }
+    }
+
+    #[test]
+    fn failures_are_tried_again_and_answers_are_not() {
+        let mut download = Download::of(job("ye --retries 2"));
+        assert!(!download.url().unwrap().as_str().contains("attempt"));
+        assert!(download.answered(refused()).is_none());
+        assert!(download.url().unwrap().as_str().ends_with("?attempt=2"));
+        assert!(download.answered(answer(418, b"")).is_none());
+        assert!(download.answered(answer(418, b"")).is_some());
+        let mut download = Download::of(job("ye --retries 2"));
+        assert!(download.answered(answer(404, b"")).is_some());
+    }
+
+    #[test]
+    fn another_server_is_asked_the_same_thing_again() {
+        let mut download = Download::of(job("ye --retries 2 -s http://127.0.0.1:1"));
+        assert!(download.answered(refused()).is_none());
+        assert!(!download.url().unwrap().as_str().contains("attempt"));
+    }
+
+    #[test]
+    fn verbose_lines_add_to_the_plain_ones() {
+        let line = |args: &str, answer| {
+            let mut download = Download::of(job(args));
+            let outcome = download.answered(answer).unwrap();
+            let mut item = Item::lost("yemen".into(), String::new());
+            download.settle(&mut item, outcome);
+            if item.sha256.is_some() {
+                item.status = Status::Ok;
+            }
+            download.line(&item)
+        };
+        let here = Place::here();
+        let plain = format!("downloaded yemen flag in {here}");
+        assert_eq!(line("ye", answer(200, b"flag")).unwrap(), plain);
+        let more = line("ye -v", answer(200, b"flag")).unwrap();
+        assert!(more.starts_with(&plain), "{more}");
+        assert!(
+            more.contains("from http://127.0.0.1:1/download/yemen"),
+            "{more}"
+        );
+        assert_eq!(line("ye", answer(404, b"")), None);
+        assert!(
+            line("ye -v", answer(404, b""))
+                .unwrap()
+                .starts_with("no yemen flag")
+        );
+        assert!(
+            line("ye", refused())
+                .unwrap()
+                .starts_with("failed yemen flag")
+        );
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::countries::{self, Country};
 use crate::cli::{self, Common, Refusal};
+use crate::http::{Tls, Url};
 use crate::mode::Mode;
 use crate::server;
 use crate::units;
@@ -145,6 +146,15 @@ pub struct Target {
     pub cc: String,
 }
 
+impl Target {
+    /// The template's path for it.
+    pub fn fill(&self, template: &str) -> String {
+        template
+            .replace("{name}", &self.name)
+            .replace("{cc}", &self.cc)
+    }
+}
+
 impl From<&Country> for Target {
     fn from(country: &Country) -> Self {
         Self {
@@ -178,6 +188,15 @@ fn check(arguments: Arguments) -> Result<Options, Refusal> {
     arguments.common.check()?;
     let peer = arguments.peer()?;
     let targets = arguments.targets();
+    if let (Peer::At(base), Some(target)) = (&peer, targets.first()) {
+        // What is wrong with the URL would be wrong with each item's.
+        let url = format!("{base}{}", target.fill(&arguments.path));
+        Url::parse(&url).map_err(|error| Refusal::value(error.to_string()))?;
+    }
+    if let Some(path) = &arguments.cacert {
+        let roots = Tls::with_root_file(path).map(drop);
+        roots.map_err(|error| Refusal::value(format!("--cacert: {error}")))?;
+    }
     let out = arguments.out.as_deref().map(directory).transpose()?;
     Ok(Options {
         modes: arguments.common.modes(),
@@ -288,7 +307,7 @@ fn peer(text: &str) -> Result<Peer, String> {
         "delay" => Ok(Peer::Embedded(server::Config::delay())),
         "error" => Ok(Peer::Embedded(server::Config::error())),
         url if url.starts_with("http://") || url.starts_with("https://") => {
-            Ok(Peer::At(url.trim_end_matches('/').into()))
+            Ok(Peer::At(url.strip_suffix('/').unwrap_or(url).into()))
         }
         _ => Err(
             "give local, delay, error, or a URL such as https://cdn.countryflags.com".to_owned(),
@@ -390,6 +409,8 @@ mod tests {
             ("--retries 999", "at most 20"),
             ("--error-rate 2", "0.25"),
             ("-s example.org", "a URL such as"),
+            ("-s http://", "the URL has no host"),
+            ("-s http://127.0.0.1:99999", "http://127.0.0.1:99999"),
             ("-s delay --delay 1s", "leave one of them out"),
             (
                 "-s http://127.0.0.1:1 --delay 1s",
@@ -400,6 +421,7 @@ mod tests {
                 "--seed is for the embedded",
             ),
             ("--cacert ca.pem", "https: URLs"),
+            ("-s https://[::1] --cacert /no/such.pem", "/no/such.pem"),
             ("--path /{code}.jpg", "{name} and {cc}"),
             ("--out /dev/null/flags", "--out"),
             ("--mode thread", "threads"),

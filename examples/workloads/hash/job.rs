@@ -5,7 +5,9 @@
 //! is why every mode must come to the same digests. Next: `options.rs`.
 
 use super::gil::{Gil, Held};
+use crate::digest::hex;
 use crate::door;
+use crate::drive::{self, Job as _};
 use crate::printer::Lines;
 use crate::report::model::{Item, Split, Status};
 use crate::stamp::{Moment, Place};
@@ -38,9 +40,9 @@ pub struct Job {
     pub lines: Lines,
 }
 
-impl Job {
-    /// `job-07`: what it is called in reports.
-    pub fn name(&self) -> String {
+impl drive::Job for Job {
+    /// `job-07`.
+    fn name(&self) -> String {
         format!("job-{:02}", self.index + 1)
     }
 }
@@ -135,11 +137,6 @@ fn generator(job: &Job) -> ChaCha8Rng {
     key[..8].copy_from_slice(&job.seed.to_le_bytes());
     key[8..16].copy_from_slice(&(job.index as u64).to_le_bytes());
     ChaCha8Rng::from_seed(key)
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
