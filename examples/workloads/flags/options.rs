@@ -307,6 +307,7 @@ fn peer(text: &str) -> Result<Peer, String> {
         "delay" => Ok(Peer::Embedded(server::Config::delay())),
         "error" => Ok(Peer::Embedded(server::Config::error())),
         url if url.starts_with("http://") || url.starts_with("https://") => {
+            Url::parse(url).map_err(|error| error.reason.to_string())?;
             Ok(Peer::At(url.strip_suffix('/').unwrap_or(url).into()))
         }
         _ => Err(
