@@ -14,10 +14,7 @@ fn read(case: &Case, pieces: &[&[u8]]) -> Result<Answer, String> {
     if !exchange.is_whole() {
         exchange.close().map_err(|error| error.to_string())?;
     }
-    exchange
-        .finish()
-        .expect("whole, or an error")
-        .map_err(|error| error.to_string())
+    exchange.finish().map_err(|error| error.to_string())
 }
 
 fn check(case: &Case, pieces: &[&[u8]]) {

@@ -7,7 +7,7 @@ use workloads::http::{Config, Error, Response};
 
 use crate::support::cases::{EXCESS, UNTIL_CLOSE, WHOLE, WRONG};
 use crate::support::machine::Machine;
-use workloads::http::fetch::Step;
+use workloads::http::step::Step;
 
 /// Serves `bytes` in pieces of `step` on every connection, then closes it; ends with the fetch.
 /// Steps are counted: each byte can be received once per connection, and there are at most eleven.

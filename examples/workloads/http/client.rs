@@ -19,10 +19,11 @@ use futures_io::{AsyncRead, AsyncWrite};
 use super::config::Config;
 use super::deadline::Deadline;
 use super::error::Error;
-use super::fetch::{Fetch, Step};
+use super::fetch::Fetch;
 use super::pool::Pool;
 use super::request::Method;
 use super::response::Response;
+use super::step::Step;
 use super::url::Url;
 
 /// Read at once; a TLS record, or a flag.

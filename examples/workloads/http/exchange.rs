@@ -14,8 +14,9 @@
 //!           X2 an answer is whole only when its framing says so; a stream that ends before is an
 //!              error at every position.
 //!           X3 a connection is offered for reuse only when not one byte came behind the answer.
-//! Cost      A head is parsed again only when another line has ended, and has at most
-//!           [`MAX_HEADERS`](super::head::MAX_HEADERS) lines, so a peer that drips single bytes cannot make this quadratic.
+//! Cost      A head is parsed when its first line has ended (so that what is not HTTP is seen at
+//!           once) and when its blank line has come, but not in between: a peer that drips single
+//!           bytes cannot make this quadratic.
 //! Next      session.rs, which brings the bytes.
 
 use super::body::Body;
@@ -87,11 +88,7 @@ impl Exchange {
         }
         let seen = self.pending.len();
         self.pending.extend_from_slice(input);
-        if self.pending[0..]
-            .first()
-            .is_some_and(|first| *first != b'H')
-            || self.pending[seen..].contains(&b'\n')
-        {
+        if is_telling(&self.pending, seen) {
             self.read_head()?;
         }
         match self.answer {
@@ -145,19 +142,26 @@ impl Exchange {
         body.lasts_until_close().then(|| body.size())
     }
 
-    /// Hands out the answer; `None` while it is not whole.
-    pub fn finish(&mut self) -> Option<Result<Answer, Reason>> {
-        if !self.is_whole() {
-            return None;
-        }
-        let (head, body) = self.answer.take()?;
+    /// Hands out the answer.
+    ///
+    /// # Errors
+    ///
+    /// The trailers are not header fields.
+    ///
+    /// # Panics
+    ///
+    /// When the answer is not whole.
+    pub fn finish(self) -> Result<Answer, Reason> {
+        let (head, body) = self.answer.expect("the answer is whole");
+        assert!(body.is_whole(), "the body is whole");
         let reusable = head.keeps_alive() && !body.lasts_until_close() && !self.excess;
-        Some(body.finish().map(|(body, trailers)| Answer {
+        let (body, trailers) = body.finish()?;
+        Ok(Answer {
             head,
             body,
             trailers,
             reusable,
-        }))
+        })
     }
 
     /// Reads heads off `pending`, passing over interim ones, until the answer's own or no whole
@@ -194,4 +198,15 @@ impl Exchange {
         let framing: Framing = framing(self.method, head)?;
         Body::new(framing, self.limits.body, self.limits.head)
     }
+}
+
+/// Is a parse worth its cost, now that the bytes from `new` on have come?
+fn is_telling(head: &[u8], new: usize) -> bool {
+    let first_line_ended = || !head[..new].contains(&b'\n') && head[new..].contains(&b'\n');
+    // A blank line may begin in the old bytes.
+    let tail = &head[new.saturating_sub(2)..];
+    head.first() != Some(&b'H')
+        || first_line_ended()
+        || tail.windows(2).any(|two| two == b"\n\n")
+        || tail.windows(3).any(|three| three == b"\n\r\n")
 }

@@ -1,18 +1,4 @@
-//! One fetch, from URL to response: the machine that decides; its drivers only move bytes.
-//!
-//! A driver asks `next_step()` what to do, does it, and reports how it went:
-//!
-//! ```text
-//!   next_step() says     the driver                         and reports
-//!   Take(origin)         looks into its pool                took(connection or none)
-//!   Probe(stream)        reads what is there, unwaiting     probed(bytes, or none)
-//!   Resolve(origin)      asks the resolver                  resolved(addresses)
-//!   Connect(address, d)  opens a stream, at most until d    connected(stream)
-//!   Send(stream, bytes)  writes some                        sent(how many)
-//!   Receive(stream)      reads some, waiting                received(bytes)
-//!   Keep(connection)     puts it into its pool              -
-//!   Done(response)       returns it                         -
-//! ```
+//! One fetch, from URL to response: the machine that decides, while its driver moves bytes.
 //!
 //! ```text
 //!          +------------------------------ redirect -----------------------------+
@@ -45,33 +31,15 @@ use std::time::{Duration, Instant};
 use super::config::Config;
 use super::deadline::Deadline;
 use super::error::{Error, Phase, Reason};
-use super::exchange::{Answer, Exchange};
+use super::exchange::Answer;
 use super::pool::Connection;
 use super::redirect;
-use super::request::{Method, write_request};
+use super::request::Method;
 use super::response::{Response, Timing};
-use super::session::{End, Session};
-use super::url::{Origin, Url};
-
-/// What a driver is to do next.
-pub enum Step<'a, S> {
-    /// Look for an idle connection; report with [`Fetch::took`].
-    Take(&'a Origin),
-    /// Read without waiting; report with [`Fetch::probed`].
-    Probe(&'a mut S),
-    /// Find the addresses; report with [`Fetch::resolved`].
-    Resolve(&'a Origin),
-    /// Open a stream, giving up at the deadline; report with [`Fetch::connected`].
-    Connect(SocketAddr, Deadline),
-    /// Write some of these bytes (there are some); report with [`Fetch::sent`].
-    Send(&'a mut S, &'a [u8]),
-    /// Read, waiting for at least a byte or the end; report with [`Fetch::received`].
-    Receive(&'a mut S),
-    /// Keep this connection for another fetch, or drop it. No report.
-    Keep(Connection<S>),
-    /// It is over. Do not ask again.
-    Done(Response),
-}
+use super::session::Session;
+use super::step::Step;
+use super::talk::Talk;
+use super::url::Url;
 
 /// One fetch under way. `S` is the driver's stream.
 pub struct Fetch<S> {
@@ -100,12 +68,6 @@ enum State<S> {
     Failed(Error),
     Finished(Response),
     Over,
-}
-
-struct Talk<S> {
-    connection: Connection<S>,
-    exchange: Exchange,
-    reused: bool,
 }
 
 impl<S> Fetch<S> {
@@ -213,15 +175,11 @@ impl<S> Fetch<S> {
         };
         match (&mut self.state, result) {
             (State::Talk(talk) | State::Farewell(talk, _), Ok(n)) => {
-                talk.connection.session.wrote(n);
+                talk.wrote(n);
             }
             (State::Farewell(..), Err(_)) => self.drop_talk(),
             (State::Talk(talk), Err(error)) => {
-                let phase = if talk.is_handshaking() {
-                    Phase::Handshake
-                } else {
-                    Phase::Send
-                };
+                let phase = talk.sending_phase();
                 self.broke(phase, error);
             }
             _ => unreachable!("sent() without Step::Send"),
@@ -233,7 +191,7 @@ impl<S> Fetch<S> {
         let State::Talk(talk) = &mut self.state else {
             unreachable!("received() without Step::Receive");
         };
-        let was_untouched = talk.exchange.is_untouched();
+        let was_untouched = talk.is_untouched();
         let outcome = match result {
             Ok(bytes) => talk.receive(bytes),
             Err(error) => {
@@ -241,7 +199,7 @@ impl<S> Fetch<S> {
                 return self.broke(phase, error);
             }
         };
-        if was_untouched && !talk.exchange.is_untouched() {
+        if was_untouched && !talk.is_untouched() {
             self.timing.first_byte = self.timing.started.elapsed();
         }
         if let Err(reason) = outcome {
@@ -254,13 +212,11 @@ impl<S> Fetch<S> {
     fn settle(&mut self) {
         match &mut self.state {
             State::Finished(_) | State::Failed(_) | State::Over => {}
-            State::Talk(talk) if talk.exchange.is_whole() => self.finish_talk(),
-            State::Farewell(talk, _) => {
-                let said = talk.connection.session.outgoing().is_empty();
-                if said || self.deadline.has_passed() {
-                    self.drop_talk();
-                }
+            State::Talk(talk) if talk.is_whole() => self.finish_talk(),
+            State::Farewell(talk, _) if self.deadline.has_passed() || talk.has_said_all() => {
+                self.drop_talk();
             }
+            State::Farewell(..) => {}
             state if self.deadline.has_passed() => {
                 let phase = state.phase();
                 self.fail(self.timed_out(phase));
@@ -323,35 +279,26 @@ impl<S> Fetch<S> {
         }
     }
 
-    fn talk(&mut self, mut connection: Connection<S>, reused: bool) {
+    fn talk(&mut self, connection: Connection<S>, reused: bool) {
         self.timing.connected = self.timing.started.elapsed();
         let url = here(&self.visited);
-        connection
-            .session
-            .send(&write_request(self.method, url, self.config.keep_alive));
-        let exchange = Exchange::new(self.method, self.config.limits);
-        self.state = State::Talk(Talk {
-            connection,
-            exchange,
-            reused,
-        });
+        let talk = Talk::new(connection, reused, self.method, url, &self.config);
+        self.state = State::Talk(talk);
     }
 
     /// The answer is whole: keep the connection if that may be, and return or go on.
     fn finish_talk(&mut self) {
-        let State::Talk(mut talk) = mem::replace(&mut self.state, State::Over) else {
+        let State::Talk(talk) = mem::replace(&mut self.state, State::Over) else {
             unreachable!("only a talk has an answer");
         };
         self.timing.finished = self.timing.started.elapsed();
-        match talk.exchange.finish() {
-            Some(Ok(answer)) => {
-                if answer.reusable && self.config.keep_alive && talk.connection.session.is_open() {
-                    self.spare = Some(talk.connection);
-                }
-                self.conclude(answer, talk.reused);
+        let reused = talk.is_reused();
+        match talk.finish() {
+            Ok((answer, connection)) => {
+                self.spare = connection.filter(|_| self.config.keep_alive);
+                self.conclude(answer, reused);
             }
-            Some(Err(reason)) => self.fail(reason),
-            None => unreachable!("settle() saw a whole answer"),
+            Err(reason) => self.fail(reason),
         }
     }
 
@@ -435,67 +382,6 @@ impl<S> State<S> {
             State::Talk(talk) => talk.phase(),
             _ => Phase::Connect,
         }
-    }
-}
-
-impl<S> Talk<S> {
-    fn step(&mut self) -> Step<'_, S> {
-        let Connection {
-            stream, session, ..
-        } = &mut self.connection;
-        match session.outgoing() {
-            [] => Step::Receive(stream),
-            bytes => Step::Send(stream, bytes),
-        }
-    }
-
-    fn receive(&mut self, bytes: &[u8]) -> Result<(), Reason> {
-        if bytes.is_empty() {
-            return self.end();
-        }
-        let session = &mut self.connection.session;
-        let opened = session.open(bytes);
-        self.exchange.read(session.opened(bytes))?;
-        // What came before the fault counts: a whole answer stays one.
-        match self.exchange.is_whole() {
-            true => Ok(()),
-            false => {
-                opened?;
-                if session.is_open() {
-                    Ok(())
-                } else {
-                    self.end()
-                }
-            }
-        }
-    }
-
-    fn end(&mut self) -> Result<(), Reason> {
-        if self.is_handshaking() {
-            return Err(Reason::HandshakeClosed);
-        }
-        match (self.connection.session.end(), self.exchange.open_ended()) {
-            (End::Unsigned, Some(got)) => Err(Reason::UnsignedEnd { got }),
-            _ => self.exchange.close(),
-        }
-    }
-
-    fn is_handshaking(&self) -> bool {
-        self.connection.session.is_handshaking()
-    }
-
-    fn phase(&self) -> Phase {
-        if self.is_handshaking() {
-            Phase::Handshake
-        } else {
-            self.exchange.phase()
-        }
-    }
-
-    /// F1: was it closed under our hands, so that asking again on a fresh one is safe?
-    fn is_stale(&self, reason: &Reason) -> bool {
-        let closed = matches!(reason, Reason::NoAnswer | Reason::Io { .. });
-        self.reused && self.exchange.is_untouched() && closed
     }
 }
 

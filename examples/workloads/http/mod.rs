@@ -7,6 +7,8 @@
 //!             \   step in, bytes out  /          no I/O below this line
 //!   ---------- fetch.rs --------------------------------------------------
 //!     one request from URL to Response: pool, addresses, retry, redirects
+//!        |                                     |
+//!      talk.rs: one request, one connection    |
 //!        |                 |                   |
 //!     session.rs        exchange.rs         url.rs
 //!     plain or TLS      one answer:         what may be fetched,
@@ -49,7 +51,7 @@
 //!
 //! `url.rs`, `request.rs`, `headers.rs`, `head.rs`, `chunked.rs`, `body.rs`, `exchange.rs` (one
 //! answer); `tls.rs`, `session.rs` (what is around it); `config.rs`, `deadline.rs`, `pool.rs`,
-//! `redirect.rs`, `fetch.rs` (the whole fetch); `blocking.rs`, `client.rs` (its drivers).
+//! `redirect.rs`, `step.rs`, `talk.rs`, `fetch.rs` (the whole fetch); `blocking.rs`, `client.rs` (its drivers).
 
 pub mod blocking;
 pub mod body;
@@ -67,6 +69,8 @@ pub mod redirect;
 pub mod request;
 pub mod response;
 pub mod session;
+pub mod step;
+pub mod talk;
 pub mod tls;
 pub mod url;
 

@@ -43,15 +43,23 @@ impl<S> Pool<S> {
 
     /// The connection to `origin` that was put back last, unless it is too old.
     pub fn take(&self, origin: &Origin, config: &Config) -> Option<Connection<S>> {
-        let found = {
+        let (found, outlived) = {
             let mut idle = self.lock();
             let at = idle
                 .iter()
                 .rposition(|idle| idle.connection.origin == *origin)?;
-            idle.remove(at)
+            let found = idle.remove(at);
+            let too_old = found.since.elapsed() > config.idle_age;
+            // The list is sorted by age: all before it are too old as well.
+            let outlived: Vec<_> = if too_old {
+                idle.drain(..at).collect()
+            } else {
+                Vec::new()
+            };
+            (Some(found).filter(|_| !too_old), outlived)
         };
-        // The newest being too old, so are the others; they give way as others are put back.
-        (found.since.elapsed() <= config.idle_age).then_some(found.connection)
+        drop(outlived);
+        found.map(|idle| idle.connection)
     }
 
     /// Keeps `connection` for a later request, or closes it, or an older one for it.
@@ -158,11 +166,13 @@ mod tests {
             ..Config::default()
         };
         let pool = Pool::new();
-        pool.put(connection("a", 1), &config);
+        for (host, stream) in [("b", 1), ("a", 2), ("a", 3)] {
+            pool.put(connection(host, stream), &config);
+        }
         let put = Instant::now();
         while put.elapsed().is_zero() {} // the clock's next tick
         assert_eq!(take(&pool, "a", &config), None);
-        assert!(pool.is_empty());
+        assert!(pool.is_empty(), "nor those that are older");
     }
 
     #[test]

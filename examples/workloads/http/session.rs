@@ -102,6 +102,12 @@ impl Session {
         self.written = (self.written + n).min(self.outgoing.len());
     }
 
+    /// Is nothing left to be written?
+    pub fn has_written_all(&self) -> bool {
+        let queued = self.tls.as_ref().is_some_and(|tls| tls.wants_write());
+        self.written == self.outgoing.len() && !queued
+    }
+
     /// Takes bytes from the socket; the plaintext in them is then [`Session::opened`].
     ///
     /// # Errors

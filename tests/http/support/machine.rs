@@ -4,9 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use workloads::http::fetch::{Fetch, Step};
+use workloads::http::fetch::Fetch;
 use workloads::http::pool::Connection;
 use workloads::http::request::Method;
+use workloads::http::step::Step;
 use workloads::http::{Config, Deadline, Error, Response, Url};
 
 /// A fetch whose streams are numbers.

@@ -9,8 +9,8 @@ use std::thread::{self, JoinHandle};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
-use workloads::http::fetch::Step;
 use workloads::http::pool::Connection;
+use workloads::http::step::Step;
 use workloads::http::{Config, Error, Response, Tls, Url};
 
 use super::machine::Machine;
