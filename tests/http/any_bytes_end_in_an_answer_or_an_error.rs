@@ -120,7 +120,7 @@ proptest! {
     #![proptest_config(ProptestConfig {
         // No file of past failures: a failure prints its bytes, and they become a case.
         failure_persistence: None,
-        cases: 2000,
+        cases: 1000,
         ..ProptestConfig::default()
     })]
 
