@@ -22,8 +22,10 @@
 //!           I3 no lost wake-up: whoever pushes to the inject queue unparks the driver after
 //!              the push, and the owner looks at the queue before each park. Push before the
 //!              look: seen. Push after it: the unpark's token ends the park at once.
-//! Fairness  first in, first out. A task that wakes itself goes to the back. The inject queue
-//!           and the driver get a look every EVENT_INTERVAL tasks however busy the queue is.
+//! Fairness  first in, first out. A task that wakes itself goes to the back; the main future of
+//!           `block_on` too: every task that was ready at one poll of it goes before the next.
+//!           The inject queue and the driver get a look every EVENT_INTERVAL polls however busy
+//!           the queue is.
 //! Cost      a wake on the owner's thread: one compare-exchange and a push. The driver is left
 //!           alone while there are tasks to run (tokio looks at it each time the queue empties,
 //!           which is most of what a spawn-and-join costs there).
@@ -49,7 +51,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-/// After how many tasks the driver and the inject queue get a look while there is work to do.
+/// After how many polls the driver and the inject queue get a look while there is work to do.
 /// Small enough that a socket waits microseconds, large enough that the look (a system call)
 /// disappears among the polls. 61 is what Go and tokio chose; being odd, it does not fall into
 /// step with a program's own powers of two.
@@ -308,16 +310,17 @@ impl LocalExecutor {
         let mut future = pin!(future);
         let mut driver = self.driver.borrow_mut();
         let mut polls = 0;
+        // The tasks that were ready at the main future's last poll: they go before its next one.
+        let mut ahead = 0;
         loop {
-            if root.take_woken() {
+            if ahead == 0 && root.take_woken() {
                 polls += 1;
                 if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                     return output;
                 }
+                ahead = self.ready_tasks();
             }
             // (2) Tasks, until there are none, or the main future or the others deserve a look.
-            // A main future that wakes itself goes behind the tasks that were ready before it.
-            let mut ahead = self.ready_tasks();
             while polls < EVENT_INTERVAL && (ahead > 0 || !root.is_woken()) {
                 let Some(runnable) = self.next_task() else {
                     break;
