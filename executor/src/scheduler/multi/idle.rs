@@ -164,3 +164,103 @@ impl Idle {
         self.counts.load(Ordering::Relaxed) / AWAKE
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(not(loom))]
+    #[test]
+    fn a_producer_wakes_one_sleeper_and_no_more_while_that_one_searches() {
+        let idle = Idle::new(3);
+        assert_eq!(idle.wake_one(), None, "all are awake");
+        assert!(idle.fall_asleep(0, false));
+        assert!(idle.fall_asleep(1, false));
+        let woken = idle.wake_one().expect("two sleep, nobody searches");
+        assert_eq!(idle.wake_one(), None, "the woken one is searching");
+        assert!(idle.got_up(woken));
+        assert!(idle.stop_searching(), "it was the last searcher");
+        let other = idle.wake_one().expect("one sleeps, nobody searches");
+        assert_eq!(woken + other, 1);
+    }
+
+    #[cfg(not(loom))]
+    #[test]
+    fn a_sleeper_that_gets_up_by_itself_is_not_woken_again() {
+        let idle = Idle::new(2);
+        idle.fall_asleep(1, false);
+        assert!(!idle.got_up(1), "nobody woke it");
+        assert_eq!(idle.awake(), 2);
+        assert_eq!(idle.wake_one(), None);
+    }
+
+    #[cfg(not(loom))]
+    #[test]
+    fn at_most_half_of_the_workers_search() {
+        let idle = Idle::new(4);
+        assert!(idle.start_searching());
+        assert!(idle.start_searching());
+        assert!(!idle.start_searching());
+    }
+
+    /// The proof's two columns: whatever the order, work is not left behind with everyone asleep.
+    #[cfg(loom)]
+    fn no_wake_up_is_lost(producers: usize, searching: bool) {
+        use crate::sync::atomic::AtomicBool;
+        use std::sync::Arc;
+
+        loom::model(move || {
+            let idle = Arc::new(Idle::new(1));
+            let work: Arc<Vec<_>> =
+                Arc::new((0..producers).map(|_| AtomicBool::new(false)).collect());
+            let woken = Arc::new(AtomicUsize::new(0));
+            if searching {
+                assert!(idle.start_searching());
+            }
+            let threads: Vec<_> = (0..producers)
+                .map(|i| {
+                    let (idle, work, woken) = (idle.clone(), work.clone(), woken.clone());
+                    loom::thread::spawn(move || {
+                        work[i].store(true, Ordering::Release);
+                        if idle.wake_one().is_some() {
+                            woken.fetch_add(1, Ordering::Relaxed);
+                        }
+                    })
+                })
+                .collect();
+            // The worker: it sees no work, and goes to sleep.
+            let is_seen = |flag: &AtomicBool| flag.load(Ordering::Acquire);
+            let seen = work.iter().filter(|flag| is_seen(flag)).count();
+            let mut found = seen == producers;
+            if !found {
+                let look_again = idle.fall_asleep(0, searching);
+                found = look_again && work.iter().any(is_seen) && idle.wake_one().is_some();
+            }
+            for thread in threads {
+                thread.join().unwrap();
+            }
+            assert!(
+                found || woken.load(Ordering::Relaxed) > 0,
+                "work is there, and all sleep"
+            );
+        });
+    }
+
+    #[cfg(loom)]
+    #[test]
+    fn a_working_worker_falls_asleep_against_one_producer() {
+        no_wake_up_is_lost(1, false);
+    }
+
+    #[cfg(loom)]
+    #[test]
+    fn a_searching_worker_falls_asleep_against_one_producer() {
+        no_wake_up_is_lost(1, true);
+    }
+
+    #[cfg(loom)]
+    #[test]
+    fn a_searching_worker_falls_asleep_against_two_producers() {
+        no_wake_up_is_lost(2, true);
+    }
+}
