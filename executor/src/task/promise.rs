@@ -34,6 +34,9 @@ pub(crate) struct Promise<T, S: Schedule> {
 enum Stage {
     Queued,
     Running,
+    /// Cancelled in the queue: the reference is all that is left, and goes in drop. (Not before:
+    /// `start` is called under a pool's lock, and what goes with the reference may be user code.)
+    Husk,
     /// The reference is gone.
     Done,
 }
@@ -72,11 +75,7 @@ impl<T, S: Schedule> Promise<T, S> {
                     self.stage = Stage::Running;
                     self.finish(Err(JoinError::Cancelled));
                 }
-                ToRunning::Husk => {
-                    self.stage = Stage::Done;
-                    // SAFETY: the reference is still ours, and `Done` says that it goes now.
-                    unsafe { ManuallyDrop::take(&mut self.runnable) }.discard();
-                }
+                ToRunning::Husk => self.stage = Stage::Husk,
             }
         }
         self.stage == Stage::Running
@@ -104,6 +103,11 @@ impl<T, S: Schedule> Drop for Promise<T, S> {
     fn drop(&mut self) {
         if self.start() {
             self.finish(Err(JoinError::Cancelled));
+        }
+        if self.stage == Stage::Husk {
+            self.stage = Stage::Done;
+            // SAFETY: a husk has its reference, and `Done` says that it goes now.
+            unsafe { ManuallyDrop::take(&mut self.runnable) }.discard();
         }
     }
 }
