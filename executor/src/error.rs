@@ -80,6 +80,7 @@ struct Panic {
     message: String,
     // A `Mutex` because a payload is `Send` but not `Sync`, and an error should be both.
     payload: Option<Mutex<Box<dyn Any + Send>>>,
+    place: Option<String>,
 }
 
 impl PanicReport {
@@ -92,23 +93,38 @@ impl PanicReport {
                 None => "(a panic payload that is not a string)".to_owned(),
             },
         };
-        Self::new(message, Some(Mutex::new(payload)))
+        Self::new(message, Some(Mutex::new(payload)), None)
     }
 
-    /// A panic in another process: only its text crosses.
-    pub(crate) fn from_message(message: String) -> Self {
-        Self::new(message, None)
+    /// A panic in another process: only its text and its place cross.
+    #[cfg_attr(any(loom, not(target_os = "linux")), allow(dead_code))] // the process pool's
+    pub(crate) fn from_message(message: String, place: Option<String>) -> Self {
+        Self::new(message, None, place)
     }
 
-    fn new(message: String, payload: Option<Mutex<Box<dyn Any + Send>>>) -> Self {
+    fn new(
+        message: String,
+        payload: Option<Mutex<Box<dyn Any + Send>>>,
+        place: Option<String>,
+    ) -> Self {
         Self {
-            inner: Box::new(Panic { message, payload }),
+            inner: Box::new(Panic {
+                message,
+                payload,
+                place,
+            }),
         }
     }
 
     /// The panic message.
     pub fn message(&self) -> &str {
         &self.inner.message
+    }
+
+    /// Where it happened, as `file:line:column`, for a panic in another process. (One in this
+    /// process has told the panic hook.)
+    pub fn location(&self) -> Option<&str> {
+        self.inner.place.as_deref()
     }
 
     /// The value given to `panic!` or `panic_any`; `None` when it stayed in another process.
@@ -138,6 +154,7 @@ impl fmt::Debug for PanicReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PanicReport")
             .field("message", &self.inner.message)
+            .field("location", &self.inner.place)
             .finish_non_exhaustive()
     }
 }
@@ -179,7 +196,10 @@ impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             JoinError::Cancelled => f.write_str("the job was cancelled"),
-            JoinError::Panicked(report) => write!(f, "the job panicked: {}", report.message()),
+            JoinError::Panicked(report) => match report.location() {
+                Some(place) => write!(f, "the job panicked at {place}: {}", report.message()),
+                None => write!(f, "the job panicked: {}", report.message()),
+            },
             JoinError::TimedOut => f.write_str("the job ran past its time limit and was stopped"),
             JoinError::WorkerDied(exit) => write!(f, "the worker died: {exit}"),
             JoinError::Codec { crossing, reason } => write!(f, "{crossing} failed: {reason}"),
