@@ -51,6 +51,8 @@ pub use driver::Driver;
 pub use error::{Crossing, JoinError, PanicReport, WorkerExit};
 pub use park::Parker;
 pub use pool::{Executor, Map, Portable, Sequential, Shutdown, available_cpus};
+#[cfg(all(target_os = "linux", not(loom)))]
+pub use pool::{ForkServer, ProcessPool, ProcessPoolBuilder};
 pub use scheduler::{
     LocalExecutor, MultiBuilder, MultiExecutor, MultiHandle, SpawnHandle, StillRunning,
     WorkerMetrics, YieldNow, spawn, spawn_local, yield_now,

@@ -8,12 +8,16 @@
 //! ```
 //!
 //! Reading order: `cpus.rs` (how many CPUs there are for us), `executor.rs` (the trait and its lazy
-//! `map`), `sequential.rs` (the smallest implementation).
+//! `map`), `sequential.rs` (the smallest implementation), `process/` (Linux).
 
 mod cpus;
 mod executor;
+#[cfg(all(target_os = "linux", not(loom)))] // fork, and nothing for loom to explore
+mod process;
 mod sequential;
 
 pub use cpus::available_cpus;
 pub use executor::{Executor, Map, Portable, Shutdown};
+#[cfg(all(target_os = "linux", not(loom)))]
+pub use process::{ForkServer, ProcessPool, ProcessPoolBuilder};
 pub use sequential::Sequential;

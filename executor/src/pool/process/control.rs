@@ -1,0 +1,195 @@
+//! What a pool and the fork server say to each other.
+//!
+//! ```text
+//!   program ── Attach + [pool's line] ──────────────────> server     on the program's one line
+//!   pool    ── Fork 3 + [worker's channel, ledger] ─────> server     on the pool's own line
+//!   pool    <── Forked 3, pid 4711 (or ForkFailed 3) ──── server
+//!   pool    ── Kill 3, SIGKILL ─────────────────────────> server
+//!   pool    <── Exited 3, status ──────────────────────── server     once per Forked, always
+//! ```
+//!
+//! A line is a SOCK_SEQPACKET socketpair: one message is one packet, never cut and never glued, so
+//! that descriptors cannot arrive with the wrong one. A pool names its workers by tickets of its
+//! own and never by pid: the kernel gives pids to strangers again, and only the server, which has
+//! not reaped the worker yet, can be sure whom it signals.
+//!
+//! Holds     C1 messages of one line arrive in order, so a Kill never overtakes its Fork;
+//!           C2 when one end of a line dies the other end reads its end: there is no other
+//!           goodbye. Next: `worker.rs`.
+
+use super::sys;
+use std::io::{self, IoSlice};
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+/// A pool's name for one of its workers; never used twice.
+pub(super) type Ticket = u64;
+
+/// Three words on the wire: what, whose, and a number.
+const WORDS: usize = 3;
+const BYTES: usize = WORDS * 8;
+
+/// To the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Request {
+    /// A pool's line comes with this: listen to it.
+    Attach,
+    /// Make a worker. Its channel and its ledger come with this.
+    Fork(Ticket),
+    /// Send a signal to a worker, if it still lives.
+    Kill(Ticket, libc::c_int),
+}
+
+/// From the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Event {
+    /// The worker exists, with this pid.
+    Forked(Ticket, libc::pid_t),
+    /// There is no such worker, for the reason of this errno.
+    ForkFailed(Ticket, libc::c_int),
+    /// The worker is dead and reaped; its raw wait status.
+    Exited(Ticket, libc::c_int),
+}
+
+/// Something that is one packet.
+pub(super) trait Message: Copy {
+    fn encode(self) -> [u64; WORDS];
+    fn decode(words: [u64; WORDS]) -> Option<Self>;
+}
+
+impl Message for Request {
+    fn encode(self) -> [u64; WORDS] {
+        match self {
+            Request::Attach => [1, 0, 0],
+            Request::Fork(ticket) => [2, ticket, 0],
+            Request::Kill(ticket, signal) => [3, ticket, signal as u64],
+        }
+    }
+
+    fn decode(words: [u64; WORDS]) -> Option<Self> {
+        match words {
+            [1, 0, 0] => Some(Request::Attach),
+            [2, ticket, 0] => Some(Request::Fork(ticket)),
+            [3, ticket, signal] => Some(Request::Kill(ticket, signal as libc::c_int)),
+            _ => None,
+        }
+    }
+}
+
+impl Message for Event {
+    fn encode(self) -> [u64; WORDS] {
+        match self {
+            Event::Forked(ticket, pid) => [1, ticket, pid as u64],
+            Event::ForkFailed(ticket, errno) => [2, ticket, errno as u64],
+            Event::Exited(ticket, status) => [3, ticket, status as u64],
+        }
+    }
+
+    fn decode(words: [u64; WORDS]) -> Option<Self> {
+        match words {
+            [1, ticket, pid] => Some(Event::Forked(ticket, pid as libc::pid_t)),
+            [2, ticket, errno] => Some(Event::ForkFailed(ticket, errno as libc::c_int)),
+            [3, ticket, status] => Some(Event::Exited(ticket, status as libc::c_int)),
+            _ => None,
+        }
+    }
+}
+
+/// Sends one packet and its descriptors, or says `WouldBlock`. Never waits: the other end may be
+/// stopped, and whoever sends has others to serve.
+pub(super) fn send<M: Message>(
+    line: &OwnedFd,
+    message: M,
+    fds: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    let mut bytes = [0; BYTES];
+    for (chunk, word) in bytes.chunks_exact_mut(8).zip(message.encode()) {
+        chunk.copy_from_slice(&word.to_ne_bytes());
+    }
+    sys::send(line, &[IoSlice::new(&bytes)], fds, false).map(drop)
+}
+
+/// What a look at a line brought.
+#[derive(Debug)]
+pub(super) enum Received<M> {
+    /// A message and the descriptors that came with it.
+    Message(M, Vec<OwnedFd>),
+    /// Nothing now.
+    Nothing,
+    /// The other end is gone. (Or talks nonsense, which is as bad.)
+    End,
+}
+
+/// Takes the next packet, without waiting.
+pub(super) fn receive<M: Message>(line: &OwnedFd) -> Received<M> {
+    let mut bytes = [0; BYTES];
+    match sys::receive_with_fds(line, &mut bytes) {
+        Ok((BYTES, fds)) => {
+            let word =
+                |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
+            match M::decode([word(0), word(8), word(16)]) {
+                Some(message) => Received::Message(message, fds),
+                None => Received::End,
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Received::Nothing,
+        Ok(_) | Err(_) => Received::End,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Debug;
+    use std::os::fd::AsFd;
+
+    fn crosses<M: Message + PartialEq + Debug>(line: &(OwnedFd, OwnedFd), message: M) {
+        send(&line.0, message, &[]).unwrap();
+        match receive::<M>(&line.1) {
+            Received::Message(received, fds) => assert_eq!((received, fds.len()), (message, 0)),
+            other => panic!("{message:?} became {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_message_arrives_as_it_was_sent() {
+        let line = sys::socketpair(libc::SOCK_SEQPACKET).unwrap();
+        crosses(&line, Request::Attach);
+        for ticket in [0, 1, u64::MAX] {
+            crosses(&line, Request::Fork(ticket));
+            crosses(&line, Request::Kill(ticket, libc::SIGKILL));
+            crosses(&line, Event::Forked(ticket, libc::pid_t::MAX));
+            crosses(&line, Event::ForkFailed(ticket, libc::EAGAIN));
+            crosses(&line, Event::Exited(ticket, -1));
+            crosses(&line, Event::Exited(ticket, 99 << 8));
+        }
+    }
+
+    #[test]
+    fn descriptors_arrive_with_their_own_message() {
+        let line = sys::socketpair(libc::SOCK_SEQPACKET).unwrap();
+        let (inside, outside) = sys::socketpair(libc::SOCK_STREAM).unwrap();
+        send(&line.0, Request::Kill(1, 9), &[]).unwrap();
+        send(&line.0, Request::Fork(2), &[inside.as_fd(), line.0.as_fd()]).unwrap();
+        drop(inside);
+        assert!(
+            matches!(receive(&line.1), Received::Message(Request::Kill(1, 9), fds) if fds.is_empty())
+        );
+        let Received::Message(Request::Fork(2), fds) = receive(&line.1) else {
+            panic!("the fork request is lost");
+        };
+        let [inside, _] = <[OwnedFd; 2]>::try_from(fds).unwrap();
+        sys::send(&inside, &[IoSlice::new(b"hi")], &[], true).unwrap();
+        let mut buffer = [0; 8];
+        assert_eq!(sys::receive(&outside, &mut buffer, true).unwrap(), 2);
+    }
+
+    #[test]
+    fn silence_the_end_and_nonsense_are_told_apart() {
+        let line = sys::socketpair(libc::SOCK_SEQPACKET).unwrap();
+        assert!(matches!(receive::<Event>(&line.1), Received::Nothing));
+        sys::send(&line.0, &[IoSlice::new(b"short")], &[], true).unwrap();
+        assert!(matches!(receive::<Event>(&line.1), Received::End));
+        drop(line.0);
+        assert!(matches!(receive::<Event>(&line.1), Received::End));
+    }
+}

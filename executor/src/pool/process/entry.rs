@@ -1,0 +1,263 @@
+//! A job's code, in a form that can cross: the address of a constant.
+//!
+//! ```text
+//!   pool                                     worker (a copy of the same program)
+//!   Entry::of(&function) ── address ──────>  Entry::at(address)? ── entry.run(argument) ──> reply
+//! ```
+//!
+//! A function cannot be sent, but it need not be: the worker has it already. For every function,
+//! argument type and result type the compiler makes one `Entry` in the program's constants; its
+//! address is the same on both sides of a fork. The worker never jumps to a number that it was
+//! sent: it checks that the number lies where constants can lie and that the magic word stands
+//! there, and then calls the pointer that stands beside it in its own memory.
+//!
+//! Only functions without state can cross like this: function items and closures that capture
+//! nothing. That is `size_of::<F>() == 0`, checked at compile time, and `F: Copy` because the
+//! worker makes its own.
+//!
+//! Holds     E1 an `Entry` is made only from a value of `F`, so that there is one to make another
+//!           of; E2 nothing that a job's code does unwinds out of `run`.
+//! Assumes   that a value without size says nothing about its process. (A closure can capture a
+//!           token of size zero; what such a token promises must hold in the workers too.)
+//! Rejected  the function's own address, alone: a wrong one would be called. A table of registered
+//!           names: nothing to gain between copies of one program, and a line to forget.
+//!           Next: `control.rs`.
+
+use super::image::Images;
+use super::panics::{PanicText, catch};
+use super::wire::{Kind, MAX_PAYLOAD};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+/// Stands at the start of every `Entry` and hardly anywhere else.
+const MAGIC: u64 = 0xf0e1_7a7c_a15e_ed5d;
+
+/// The constant that stands for one function with its argument and result types.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Entry {
+    magic: u64,
+    run: fn(&[u8]) -> Reply,
+}
+
+/// What a worker answers to a job.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) kind: Kind,
+    pub(super) payload: Vec<u8>,
+}
+
+impl Entry {
+    /// The entry of `function`.
+    pub(super) fn of<F, A, R>(function: &F) -> &'static Entry
+    where
+        F: Fn(A) -> R + Copy + 'static,
+        A: DeserializeOwned,
+        R: Serialize,
+    {
+        // The reference is the evidence for E1; a value of no size has nothing to read.
+        let _ = function;
+        Code::<F, A, R>::ENTRY
+    }
+
+    /// What is sent.
+    pub(super) fn address(&'static self) -> u64 {
+        std::ptr::from_ref(self) as u64
+    }
+
+    /// The entry at an address that was received, if it can be one.
+    pub(super) fn at(address: u64, images: &Images) -> Option<&'static Entry> {
+        let start = usize::try_from(address).ok()?;
+        if !start.is_multiple_of(align_of::<Entry>()) || !images.contains(start, size_of::<Entry>())
+        {
+            return None;
+        }
+        let entry = start as *const Entry;
+        // SAFETY: these bytes are mapped, readable and aligned (just checked), and any bytes are a
+        // valid u64. They belong to a loaded file, so they are initialised.
+        let magic = unsafe { (&raw const (*entry).magic).read() };
+        // SAFETY: the magic word says that this is an `Entry`, which is never changed or freed.
+        (magic == MAGIC).then(|| unsafe { &*entry })
+    }
+
+    /// Runs the job: decodes the argument, calls the function, encodes the result.
+    pub(super) fn run(&self, argument: &[u8]) -> Reply {
+        (self.run)(argument)
+    }
+}
+
+/// One type per function, argument and result type: the place for its constant.
+struct Code<F, A, R>(PhantomData<(F, A, R)>);
+
+impl<F, A, R> Code<F, A, R>
+where
+    F: Fn(A) -> R + Copy + 'static,
+    A: DeserializeOwned,
+    R: Serialize,
+{
+    const ENTRY: &'static Entry = &Entry {
+        magic: MAGIC,
+        run: run::<F, A, R>,
+    };
+}
+
+/// The body of every job, in the worker. Private: reached only through an `Entry` (E1).
+fn run<F, A, R>(argument: &[u8]) -> Reply
+where
+    F: Fn(A) -> R + Copy + 'static,
+    A: DeserializeOwned,
+    R: Serialize,
+{
+    const {
+        assert!(
+            size_of::<F>() == 0,
+            "a process job must capture nothing: pass a function or a non-capturing closure, and \
+             everything it needs as its argument"
+        );
+    }
+    let argument = match catch(|| decode::<A>(argument)) {
+        Ok(Ok(argument)) => argument,
+        Ok(Err(reason)) => return Reply::text(Kind::BadArgument, reason),
+        Err(panic) => return Reply::text(Kind::BadArgument, panicked(&panic)),
+    };
+    let result = catch(|| {
+        // SAFETY: F has no size, so there is nothing to read and any aligned pointer will do. A
+        // value of F exists in the process that sent this entry (E1), and F is Copy: this is
+        // another copy of it, in a copy of that process.
+        let function: F = unsafe { NonNull::<F>::dangling().read() };
+        function(argument)
+    });
+    match result {
+        Ok(result) => encode_result(result),
+        Err(panic) => Reply::panicked(&panic),
+    }
+}
+
+fn encode_result<R: Serialize>(result: R) -> Reply {
+    match catch(move || encode(&result)) {
+        Ok(Ok(payload)) => Reply {
+            kind: Kind::Done,
+            payload,
+        },
+        Ok(Err(reason)) => Reply::text(Kind::BadResult, reason),
+        Err(panic) => Reply::text(Kind::BadResult, panicked(&panic)),
+    }
+}
+
+impl Reply {
+    fn text(kind: Kind, text: String) -> Reply {
+        Reply {
+            kind,
+            payload: text.into_bytes(),
+        }
+    }
+
+    fn panicked(panic: &PanicText) -> Reply {
+        // Two strings: there is nothing in them that could fail to encode.
+        let payload = postcard::to_stdvec(panic).unwrap_or_default();
+        Reply {
+            kind: Kind::Panicked,
+            payload,
+        }
+    }
+
+    /// The worker's answer to a job that it does not know.
+    pub(super) fn unknown_entry() -> Reply {
+        Reply::text(Kind::UnknownEntry, String::new())
+    }
+}
+
+/// Turns a value into the bytes that cross, or says why it cannot be done.
+pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
+    let bytes = postcard::to_stdvec(value).map_err(|error| error.to_string())?;
+    if bytes.len() > MAX_PAYLOAD {
+        return Err(format!(
+            "{} bytes are more than the {MAX_PAYLOAD} that can cross",
+            bytes.len()
+        ));
+    }
+    Ok(bytes)
+}
+
+/// Turns bytes back into a value. All of them: what is left over would be somebody's lost data.
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, rest)) => Err(format!("{} bytes are left over", rest.len())),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// How a panic in an encoder or a decoder is reported: as the reason why the crossing failed.
+pub(super) fn panicked((message, place): &PanicText) -> String {
+    match place {
+        Some(place) => format!("it panicked at {place}: {message}"),
+        None => format!("it panicked: {message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn double(number: u32) -> u32 {
+        number.checked_mul(2).expect("too large to double")
+    }
+
+    #[test]
+    fn the_address_leads_back_to_the_code() {
+        let images = Images::now();
+        let address = Entry::of(&double).address();
+        let entry = Entry::at(address, &images).unwrap();
+        let reply = entry.run(&encode(&21_u32).unwrap());
+        assert_eq!(
+            (reply.kind, decode::<u32>(&reply.payload)),
+            (Kind::Done, Ok(42))
+        );
+    }
+
+    #[test]
+    fn an_address_without_an_entry_is_refused() {
+        let images = Images::now();
+        let address = Entry::of(&double).address();
+        let heap = Box::new(Entry {
+            magic: MAGIC,
+            run: |_| Reply::unknown_entry(),
+        });
+        let wrong = [
+            0,
+            1,
+            u64::MAX,
+            address + 1,
+            address + 8,
+            double as fn(u32) -> u32 as usize as u64 & !7,
+            &raw const *heap as u64,
+        ];
+        for address in wrong {
+            assert!(Entry::at(address, &images).is_none(), "{address:#x}");
+        }
+    }
+
+    #[test]
+    fn a_panic_becomes_a_reply_with_its_message() {
+        let reply = Entry::of(&double).run(&encode(&u32::MAX).unwrap());
+        let (message, _): PanicText = decode(&reply.payload).unwrap();
+        assert_eq!(
+            (reply.kind, message.as_str()),
+            (Kind::Panicked, "too large to double")
+        );
+    }
+
+    #[test]
+    fn bytes_left_over_or_missing_are_errors() {
+        let bytes = encode(&(1_u8, 2_u8)).unwrap();
+        assert_eq!(
+            decode::<u8>(&bytes),
+            Err("1 bytes are left over".to_owned())
+        );
+        assert!(decode::<(u8, u8, u8)>(&bytes).is_err());
+        assert_eq!(Entry::of(&double).run(&[]).kind, Kind::BadArgument);
+    }
+}

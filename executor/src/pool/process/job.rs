@@ -1,0 +1,104 @@
+//! A job as the pool holds it: bytes to send, and somebody who waits for an answer.
+//!
+//! The types end here. Above, `submit` knows function, argument and result; below, everything is
+//! an address and bytes. What is left of the result type sits behind [`RemoteJob`], which decodes.
+//!
+//! The result is decoded by the pool's manager thread and not by whoever joins, so a handle is the
+//! same in every mode. The price: a decoder that waits makes the whole pool wait.
+//!
+//! Next: `member.rs`.
+
+use super::entry::{decode, panicked};
+use super::panics::{PanicText, catch};
+use super::wire::{Frame, Kind};
+use crate::error::{Crossing, JoinError, PanicReport};
+use crate::task::promise::Promise;
+use crate::task::schedule::{Schedule, TaskId};
+use serde::de::DeserializeOwned;
+use std::io;
+
+/// A job that was submitted and has no result yet.
+pub(super) struct Job {
+    pub(super) remote: Box<dyn RemoteJob>,
+    /// Address of its `Entry`.
+    pub(super) entry: u64,
+    /// The encoded argument.
+    pub(super) argument: Vec<u8>,
+}
+
+/// The side of a job that waits for the result.
+pub(super) trait RemoteJob: Send {
+    /// By what name `Schedule::abort_running` calls it.
+    fn id(&self) -> TaskId;
+
+    /// It leaves the queue. False: it was aborted there; drop it, outside the lock. True again
+    /// when it was started before and comes from the queue a second time.
+    fn start(&mut self) -> bool;
+
+    /// The end: decodes the answer and completes the handle. Runs user code: not under a lock.
+    fn finish(self: Box<Self>, outcome: Outcome);
+}
+
+/// How a job ended.
+pub(super) enum Outcome {
+    /// The worker answered.
+    Answer(Frame),
+    /// There is no answer.
+    Failed(JoinError),
+    /// It was aborted in the queue and its handle knows: only to be dropped.
+    Husk,
+}
+
+impl<R, S> RemoteJob for Promise<R, S>
+where
+    R: DeserializeOwned + Send + 'static,
+    S: Schedule,
+{
+    fn id(&self) -> TaskId {
+        Promise::id(self)
+    }
+
+    fn start(&mut self) -> bool {
+        Promise::start(self)
+    }
+
+    fn finish(self: Box<Self>, outcome: Outcome) {
+        match outcome {
+            Outcome::Answer(frame) => self.complete(result_of(&frame)),
+            Outcome::Failed(error) => self.complete(Err(error)),
+            Outcome::Husk => {}
+        }
+    }
+}
+
+/// What an answer says.
+fn result_of<R: DeserializeOwned>(frame: &Frame) -> Result<R, JoinError> {
+    let text = || String::from_utf8_lossy(&frame.payload).into_owned();
+    let failed = |crossing, reason: String| {
+        let reason = reason.into_boxed_str();
+        Err(JoinError::Codec { crossing, reason })
+    };
+    match frame.header.kind {
+        Kind::Done => match catch(|| decode::<R>(&frame.payload)) {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(reason)) => failed(Crossing::DecodeResult, reason),
+            Err(panic) => failed(Crossing::DecodeResult, panicked(&panic)),
+        },
+        Kind::Panicked => match decode::<PanicText>(&frame.payload) {
+            Ok((message, place)) => Err(JoinError::Panicked(PanicReport::from_message(
+                message, place,
+            ))),
+            Err(reason) => failed(Crossing::DecodeResult, reason),
+        },
+        Kind::BadArgument => failed(Crossing::DecodeArgument, text()),
+        Kind::BadResult => failed(Crossing::EncodeResult, text()),
+        Kind::UnknownEntry | Kind::Job => Err(JoinError::Start(unknown_code())),
+    }
+}
+
+/// Why a job's code cannot be run by the workers.
+pub(super) fn unknown_code() -> io::Error {
+    io::Error::other(
+        "the job's code was loaded after the fork server started, so the workers do not have it",
+    )
+}

@@ -1,0 +1,421 @@
+//! `ProcessPool`: what a program sees of all this.
+//!
+//! ```text
+//!   submit(function, argument)
+//!      | size_of::<F>() == 0           checked while compiling
+//!      | encode the argument           in the caller: a failure is this job's alone
+//!      | promise ──> JoinHandle<R>     the handle of every other mode
+//!      v
+//!   crew (lock) ──> worker             or the queue, and then the manager's turn
+//! ```
+//!
+//! Next: nothing; this is the top of the process pool.
+
+use super::crew::{Crew, Phase};
+use super::entry::{Entry, encode, panicked};
+use super::fork_server::{self, Attachment, ForkServer};
+use super::image::Images;
+use super::job::{Job, Outcome, RemoteJob, unknown_code};
+use super::manager::{Link, Manager, Shared, finish};
+use super::panics::catch;
+use super::sys;
+use crate::error::{Crossing, JoinError};
+use crate::pool::cpus::available_cpus;
+use crate::pool::executor::{Executor, Portable, Shutdown, refuse_captures};
+use crate::sync::{Condvar, Mutex, MutexGuard, lock};
+use crate::task::join::JoinHandle;
+use crate::task::promise::promise;
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread;
+
+/// Runs functions in worker processes.
+///
+/// What a job does stays in its process: a crash, a leak or a runaway loop costs that one job, and
+/// a running job can be stopped by force ([`JoinHandle::abort`] kills its worker, and the pool
+/// makes another).
+///
+/// # Jobs
+/// A job is a function item or a closure that captures nothing, and one argument. Argument and
+/// result cross as bytes, so they implement serde's traits. A closure that captures does not
+/// compile:
+///
+/// ```compile_fail
+/// # fn main() -> std::io::Result<()> {
+/// let factor = 3;
+/// let pool = tatkal_executor::ProcessPool::new(1)?;
+/// let _ = pool.submit(move |number: u32| number * factor, 14);
+/// # Ok(()) }
+/// ```
+///
+/// Jobs run on the worker's main thread, one at a time. What a worker sees of the program, and of
+/// which moment, is told at [`ForkServer`]. Statics are the worker's own: changes to them are seen
+/// by the later jobs of that worker and by nobody else. A job may use a process pool of its own,
+/// with a fork server of its own; both end with its worker.
+///
+/// # Workers
+/// They are started when jobs ask for them, up to the number given, and wait for more. A worker
+/// that dies takes the one job that it was running along ([`JoinError::WorkerDied`]), and another
+/// one is made when there is a job for it. Jobs that were waiting, even at that worker, are run by
+/// others. Workers ignore Ctrl-C (SIGINT): it goes to the program as well, which decides.
+///
+/// # The end
+/// Dropping the pool waits until all its jobs are done and its workers are gone;
+/// [`shutdown`](Self::shutdown) offers the other ways. After a `shutdown`, dropping does not wait
+/// again. A handle may outlive its pool. Should the program die, its workers die with it, in the
+/// middle of their jobs.
+///
+/// A pool must not be used in a child that the program forks by itself; dropping it there does
+/// nothing.
+///
+/// # Example
+/// ```
+/// use tatkal_executor::{ForkServer, ProcessPool};
+///
+/// fn sum(numbers: Vec<u64>) -> u64 {
+///     numbers.iter().sum()
+/// }
+///
+/// fn main() -> std::io::Result<()> {
+///     ForkServer::start()?; // first line of main
+///     let pool = ProcessPool::new(2)?;
+///     let handle = pool.submit(sum, vec![1, 2, 3]);
+///     assert_eq!(handle.join().unwrap(), 6);
+///     Ok(())
+/// }
+/// ```
+pub struct ProcessPool {
+    shared: Arc<Shared>,
+    images: Images,
+    capacity: usize,
+    manager: Mutex<ManagerThread>,
+    /// The process that made the pool: in a forked copy of it there is no manager.
+    program: libc::pid_t,
+}
+
+/// The manager's thread, which is not started before the first job.
+enum ManagerThread {
+    Waiting { line: OwnedFd },
+    Running(thread::JoinHandle<()>),
+    Ended,
+}
+
+/// How to make a [`ProcessPool`]. Made by [`ProcessPool::builder`].
+///
+/// # Example
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// use tatkal_executor::ProcessPool;
+/// let pool = ProcessPool::builder().workers(2).capacity(100).build()?;
+/// assert_eq!(pool.workers(), 2);
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct ProcessPoolBuilder {
+    workers: usize,
+    capacity: usize,
+}
+
+impl ProcessPoolBuilder {
+    /// At most so many worker processes. The default is [`available_cpus`], as in CPython.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// At most so many jobs wait for a worker: then `submit` waits too, and `try_submit` refuses.
+    /// Unbounded by default.
+    pub fn capacity(mut self, jobs: usize) -> Self {
+        self.capacity = jobs;
+        self
+    }
+
+    /// Makes the pool. No process is started yet, unless it is the fork server.
+    ///
+    /// # Errors
+    /// - The fork server is not running, and the process has more than one thread already, so it
+    ///   cannot be started: call [`ForkServer::start`] as the first line of `main`.
+    /// - `workers` or `capacity` is 0.
+    /// - The system refuses a process or a descriptor.
+    pub fn build(self) -> io::Result<ProcessPool> {
+        for (what, number) in [
+            ("workers", self.workers),
+            ("places in its queue", self.capacity),
+        ] {
+            if number == 0 {
+                let text = format!("a process pool cannot have 0 {what}");
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            }
+        }
+        ForkServer::start()?;
+        let Attachment { line, images } = fork_server::attach()?;
+        Ok(ProcessPool {
+            shared: Shared::new(Crew::new(self.workers))?,
+            images,
+            capacity: self.capacity,
+            manager: Mutex::new(ManagerThread::Waiting { line }),
+            program: sys::own_pid(),
+        })
+    }
+}
+
+/// Why a job was not taken.
+enum Refusal {
+    /// The queue is full.
+    Full,
+    /// It never will be.
+    Failed(JoinError),
+}
+
+impl ProcessPool {
+    /// A pool of at most `workers` processes.
+    ///
+    /// # Errors
+    /// As [`ProcessPoolBuilder::build`].
+    pub fn new(workers: usize) -> io::Result<ProcessPool> {
+        Self::builder().workers(workers).build()
+    }
+
+    /// Settings for a new pool.
+    pub fn builder() -> ProcessPoolBuilder {
+        ProcessPoolBuilder {
+            workers: available_cpus(),
+            capacity: usize::MAX,
+        }
+    }
+
+    /// Starts `function(argument)` in a worker and returns its handle.
+    ///
+    /// The argument is encoded by the calling thread. Waits only where the queue is bounded and
+    /// full. Whatever goes wrong, here or later, is told by the handle: see [`JoinError`].
+    ///
+    /// # Cancellation
+    /// Dropping the handle detaches the job. [`JoinHandle::abort`] cancels it at once while it has
+    /// not begun; when it runs, its worker is killed, and the handle reports
+    /// [`JoinError::Cancelled`] as soon as that worker is dead.
+    ///
+    /// # Cost
+    /// Three allocations and, when a worker is idle, one system call. Argument and result are each
+    /// copied into and out of a socket.
+    pub fn submit<F, A, R>(&self, function: F, argument: A) -> JoinHandle<R>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Portable,
+        R: Portable,
+    {
+        let (job, handle) = match self.prepare(&function, &argument) {
+            Ok(prepared) => prepared,
+            Err(handle) => return handle,
+        };
+        drop(argument); // before the wait for room
+        if let Err((job, Refusal::Failed(error))) = self.enqueue(job, true) {
+            job.remote.finish(Outcome::Failed(error));
+        }
+        handle
+    }
+
+    /// As [`submit`](Self::submit), but where that would wait, the argument comes back.
+    ///
+    /// # Errors
+    /// The argument, when the queue is full.
+    pub fn try_submit<F, A, R>(&self, function: F, argument: A) -> Result<JoinHandle<R>, A>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Portable,
+        R: Portable,
+    {
+        if !self.has_room(&lock(&self.shared.crew)) {
+            return Err(argument); // Without encoding it first.
+        }
+        let (job, handle) = match self.prepare(&function, &argument) {
+            Ok(prepared) => prepared,
+            Err(handle) => return Ok(handle),
+        };
+        match self.enqueue(job, false) {
+            Ok(()) => {}
+            Err((_, Refusal::Full)) => return Err(argument),
+            Err((job, Refusal::Failed(error))) => job.remote.finish(Outcome::Failed(error)),
+        }
+        Ok(handle)
+    }
+
+    /// At most so many worker processes.
+    pub fn workers(&self) -> usize {
+        lock(&self.shared.crew).limit()
+    }
+
+    /// The process ids of the workers that exist now.
+    pub fn worker_pids(&self) -> Vec<u32> {
+        lock(&self.shared.crew).pids()
+    }
+
+    /// Takes no more jobs: a later `submit` returns a handle that reports [`JoinError::Closed`].
+    /// What happens to the jobs that wait, and whether this call does, is in `how`. Running jobs
+    /// run on. May be called more than once and from any thread.
+    pub fn shutdown(&self, how: Shutdown) {
+        self.shared
+            .change(|crew, out| crew.close(how.cancel_queued, out));
+        self.shared.ring();
+        let mut manager = lock(&self.manager);
+        match &*manager {
+            ManagerThread::Waiting { .. } => {
+                self.shared.change(|crew, _| crew.phase = Phase::Ended);
+                *manager = ManagerThread::Ended;
+            }
+            // User code (a waker, a decoder) that the manager runs cannot wait for the manager.
+            ManagerThread::Running(thread) if thread.thread().id() == thread::current().id() => {}
+            ManagerThread::Running(_) | ManagerThread::Ended => {
+                drop(manager);
+                if how.wait {
+                    self.wait_for_end();
+                }
+            }
+        }
+    }
+
+    fn wait_for_end(&self) {
+        let mut crew = lock(&self.shared.crew);
+        while crew.phase != Phase::Ended {
+            crew = wait(&self.shared.room, crew);
+        }
+        drop(crew);
+        // Its last step is behind it; the first of several waiters sees the thread out.
+        let manager = std::mem::replace(&mut *lock(&self.manager), ManagerThread::Ended);
+        if let ManagerThread::Running(thread) = manager {
+            let _ = thread.join();
+        }
+    }
+
+    /// The job and its handle; or, when the argument cannot be encoded, a handle that says so.
+    fn prepare<F, A, R>(
+        &self,
+        function: &F,
+        argument: &A,
+    ) -> Result<(Job, JoinHandle<R>), JoinHandle<R>>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Portable,
+        R: Portable,
+    {
+        refuse_captures::<F>();
+        let entry = Entry::of::<F, A, R>(function);
+        let (promise, handle) = promise(Link(self.shared.clone()));
+        let remote: Box<dyn RemoteJob> = Box::new(promise);
+        let reason = match catch(|| encode(argument)) {
+            Ok(Ok(argument)) if Entry::at(entry.address(), &self.images).is_some() => {
+                let entry = entry.address();
+                let job = Job {
+                    remote,
+                    entry,
+                    argument,
+                };
+                return Ok((job, handle));
+            }
+            Ok(Ok(_)) => {
+                remote.finish(Outcome::Failed(JoinError::Start(unknown_code())));
+                return Err(handle);
+            }
+            Ok(Err(reason)) => reason,
+            Err(panic) => panicked(&panic),
+        };
+        let reason = reason.into_boxed_str();
+        let crossing = Crossing::EncodeArgument;
+        remote.finish(Outcome::Failed(JoinError::Codec { crossing, reason }));
+        Err(handle)
+    }
+
+    fn has_room(&self, crew: &Crew) -> bool {
+        crew.phase != Phase::Open
+            || crew.orphaned
+            || crew.has_idle()
+            || crew.queued() < self.capacity
+    }
+
+    /// Gives the job to the crew.
+    fn enqueue(&self, job: Job, may_wait: bool) -> Result<(), (Job, Refusal)> {
+        let mut crew = lock(&self.shared.crew);
+        if crew.phase == Phase::Open && !crew.managed {
+            drop(crew);
+            if let Err(error) = self.start_manager() {
+                return Err((job, Refusal::Failed(JoinError::Start(error))));
+            }
+            crew = lock(&self.shared.crew);
+        }
+        while !self.has_room(&crew) {
+            if !may_wait {
+                return Err((job, Refusal::Full));
+            }
+            crew = wait(&self.shared.room, crew);
+        }
+        if crew.phase != Phase::Open {
+            return Err((job, Refusal::Failed(JoinError::Closed)));
+        }
+        if crew.orphaned {
+            return Err((job, Refusal::Failed(JoinError::Start(fork_server::gone()))));
+        }
+        let mut out = Vec::new();
+        let ring = crew.accept(job, &mut out);
+        drop(crew);
+        if ring {
+            self.shared.ring();
+        }
+        finish(out);
+        Ok(())
+    }
+
+    fn start_manager(&self) -> io::Result<()> {
+        let mut manager = lock(&self.manager);
+        if let ManagerThread::Waiting { line } = &*manager {
+            let managed = Manager::new(self.shared.clone(), line.try_clone()?);
+            let thread = thread::Builder::new().name("tatkal-processes".to_owned());
+            *manager = ManagerThread::Running(thread.spawn(move || managed.run())?);
+            lock(&self.shared.crew).managed = true;
+        }
+        Ok(())
+    }
+}
+
+fn wait<'crew>(room: &Condvar, crew: MutexGuard<'crew, Crew>) -> MutexGuard<'crew, Crew> {
+    room.wait(crew)
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Executor for ProcessPool {
+    fn submit<F, A, R>(&self, function: F, argument: A) -> JoinHandle<R>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Portable,
+        R: Portable,
+    {
+        ProcessPool::submit(self, function, argument)
+    }
+
+    fn workers(&self) -> usize {
+        ProcessPool::workers(self)
+    }
+
+    fn shutdown(&self, how: Shutdown) {
+        ProcessPool::shutdown(self, how);
+    }
+}
+
+impl Drop for ProcessPool {
+    fn drop(&mut self) {
+        let open = lock(&self.shared.crew).phase == Phase::Open;
+        if open && sys::own_pid() == self.program {
+            self.shutdown(Shutdown::finish());
+        }
+    }
+}
+
+impl fmt::Debug for ProcessPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessPool")
+            .field("workers", &self.workers())
+            .field("worker_pids", &self.worker_pids())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,424 @@
+//! The system calls of the process pool, each with the one shape in which the pool uses it.
+//!
+//! What every function here does, so that no caller has to think of it: it starts again after
+//! `EINTR`, it makes descriptors close-on-exec from birth (a program that a job starts must not
+//! hold a worker's socket open), and it never raises `SIGPIPE`. Errors are the system's own.
+//!
+//! Source    the man pages of each call; unix(7) for descriptors that travel as messages.
+//!           Next: `wire.rs`.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::mem::{self, MaybeUninit};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::{self, NonNull};
+use std::time::Duration;
+
+/// Descriptors one message may carry. A fork request carries two.
+const FDS_PER_MESSAGE: usize = 2;
+
+/// Room for the control data of `FDS_PER_MESSAGE` descriptors, aligned as `cmsghdr` asks.
+type ControlBuffer = [u64; 8];
+
+/// Calls until the answer is not `EINTR`, and turns -1 into the error it stands for.
+fn retry(mut call: impl FnMut() -> isize) -> io::Result<usize> {
+    loop {
+        match usize::try_from(call()) {
+            Ok(answer) => return Ok(answer),
+            Err(_) => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// Two connected sockets: `SOCK_STREAM` for bytes, `SOCK_SEQPACKET` for whole messages.
+pub(super) fn socketpair(kind: libc::c_int) -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut fds: [RawFd; 2] = [-1; 2];
+    // SAFETY: the array has room for the two descriptors that the call writes.
+    retry(|| unsafe {
+        libc::socketpair(
+            libc::AF_UNIX,
+            kind | libc::SOCK_CLOEXEC,
+            0,
+            fds.as_mut_ptr(),
+        ) as isize
+    })?;
+    // SAFETY: both are open, new, and owned by nobody else.
+    let pair = unsafe { (OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])) };
+    Ok((above_standard(pair.0)?, above_standard(pair.1)?))
+}
+
+/// Moves a descriptor out of the places of stdin, stdout and stderr, which it can get in a program
+/// that closed one of these: a job would read and print there.
+fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() > libc::STDERR_FILENO {
+        return Ok(fd);
+    }
+    let lowest = libc::STDERR_FILENO + 1;
+    // SAFETY: the call takes no memory; the descriptor is new and owned by nobody else.
+    unsafe {
+        let moved = libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, lowest);
+        Ok(OwnedFd::from_raw_fd(retry(|| moved as isize)? as RawFd))
+    }
+}
+
+/// Puts `/dev/null` in the place of every open descriptor except `keep` and the standard three,
+/// and of those three where they are closed.
+///
+/// Not closed: a static of the program may own such a descriptor, and its number must never come
+/// to name a stranger's file (that is what I/O safety means). What stood behind the number is let
+/// go all the same: nobody waits in vain for a pipe's end because this process holds it.
+pub(super) fn plug_descriptors(keep: &OwnedFd) -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    let mut numbers = vec![0, 1, 2];
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        numbers.extend(
+            entry?
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<RawFd>().ok()),
+        );
+    }
+    for fd in numbers {
+        // SAFETY: F_GETFD only asks.
+        let open = unsafe { libc::fcntl(fd, libc::F_GETFD) } != -1;
+        let standard = fd <= libc::STDERR_FILENO;
+        if open == standard || fd == keep.as_raw_fd() || fd == null.as_raw_fd() {
+            continue;
+        }
+        let flags = if standard { 0 } else { libc::O_CLOEXEC };
+        // SAFETY: whoever owned the number goes on owning it; only what is behind it changes.
+        retry(|| unsafe { libc::dup3(null.as_raw_fd(), fd, flags) as isize })?;
+    }
+    Ok(())
+}
+
+/// Sends the parts as one piece, with descriptors beside them. `wait`: sleep while the socket is
+/// full, or else answer `WouldBlock`. A stream may take fewer bytes than it was given.
+pub(super) fn send(
+    socket: &OwnedFd,
+    parts: &[IoSlice<'_>],
+    fds: &[BorrowedFd<'_>],
+    wait: bool,
+) -> io::Result<usize> {
+    assert!(
+        fds.len() <= FDS_PER_MESSAGE,
+        "{} descriptors in one message",
+        fds.len()
+    );
+    let mut control: ControlBuffer = [0; 8];
+    // SAFETY: all zero is a valid, empty msghdr.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    // An IoSlice is guaranteed to have the layout of an iovec; sendmsg only reads through it.
+    message.msg_iov = parts.as_ptr().cast_mut().cast();
+    message.msg_iovlen = parts.len() as _;
+    if !fds.is_empty() {
+        let bytes = mem::size_of_val(fds) as libc::c_uint;
+        message.msg_control = control.as_mut_ptr().cast();
+        // SAFETY: CMSG_SPACE and CMSG_LEN only compute. The assertion above keeps the space within
+        // the buffer, so the first header lies in it, and its data has room for `bytes`. A
+        // BorrowedFd is a transparent RawFd.
+        unsafe {
+            message.msg_controllen = libc::CMSG_SPACE(bytes) as _;
+            let header = libc::CMSG_FIRSTHDR(&message);
+            (*header).cmsg_level = libc::SOL_SOCKET;
+            (*header).cmsg_type = libc::SCM_RIGHTS;
+            (*header).cmsg_len = libc::CMSG_LEN(bytes) as _;
+            let data = libc::CMSG_DATA(header);
+            ptr::copy_nonoverlapping(fds.as_ptr().cast::<u8>(), data, bytes as usize);
+        }
+    }
+    let flags = libc::MSG_NOSIGNAL | if wait { 0 } else { libc::MSG_DONTWAIT };
+    // SAFETY: the message points at live buffers that the call only reads.
+    retry(|| unsafe { libc::sendmsg(socket.as_raw_fd(), &message, flags) })
+}
+
+/// Receives what is there into `buffer`; 0 is the end of the stream. `wait` as in [`send`].
+pub(super) fn receive(socket: &OwnedFd, buffer: &mut [u8], wait: bool) -> io::Result<usize> {
+    let flags = if wait { 0 } else { libc::MSG_DONTWAIT };
+    let (start, length) = (buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: the buffer is ours alone and has `length` bytes.
+    retry(|| unsafe { libc::recv(socket.as_raw_fd(), start, length, flags) })
+}
+
+/// Receives one message and the descriptors that came with it, without waiting.
+pub(super) fn receive_with_fds(
+    socket: &OwnedFd,
+    buffer: &mut [u8],
+) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let mut control: ControlBuffer = [0; 8];
+    let mut part = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    // SAFETY: all zero is a valid, empty msghdr.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = &mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = mem::size_of_val(&control) as _;
+    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+    // SAFETY: the message points at live buffers, of the lengths it states, that are ours alone.
+    let received = retry(|| unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, flags) })?;
+    // SAFETY: the kernel filled `message` and `control`.
+    Ok((received, unsafe { descriptors_of(&message) }))
+}
+
+/// Takes the descriptors out of a received message's control data.
+///
+/// # Safety
+/// `message` was just filled by `recvmsg` and its control buffer is alive; called once per message.
+unsafe fn descriptors_of(message: &libc::msghdr) -> Vec<OwnedFd> {
+    let mut fds = Vec::new();
+    // SAFETY: the CMSG walk stays within msg_controllen, which the kernel set. Each descriptor was
+    // made for this process by recvmsg, and the caller vouches that no one else takes it.
+    unsafe {
+        let mut header = libc::CMSG_FIRSTHDR(message);
+        while !header.is_null() {
+            if (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_RIGHTS {
+                let bytes = (*header).cmsg_len as usize - libc::CMSG_LEN(0) as usize;
+                let data = libc::CMSG_DATA(header).cast::<RawFd>();
+                for index in 0..bytes / size_of::<RawFd>() {
+                    fds.push(OwnedFd::from_raw_fd(data.add(index).read_unaligned()));
+                }
+            }
+            header = libc::CMSG_NXTHDR(message, header);
+        }
+    }
+    fds
+}
+
+/// Says that no more will be sent: the other side reads an end, this side can still read.
+pub(super) fn shutdown_write(socket: &OwnedFd) {
+    // SAFETY: no memory is involved. Failure means that the other side is gone already.
+    unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_WR) };
+}
+
+/// What to watch a descriptor for, in the form `poll` wants it.
+pub(super) fn interest(fd: &impl AsRawFd, events: libc::c_short) -> libc::pollfd {
+    libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events,
+        revents: 0,
+    }
+}
+
+/// Sleeps until one of the descriptors is ready, or `limit` has passed. The number that is ready.
+///
+/// After a signal the whole limit counts again: callers recompute it from a deadline.
+pub(super) fn poll(fds: &mut [libc::pollfd], limit: Option<Duration>) -> io::Result<usize> {
+    // Rounded up: a poll that ends before its deadline would be called again for nothing.
+    let limit_ms = limit.map_or(-1, |limit| {
+        libc::c_int::try_from(limit.as_nanos().div_ceil(1_000_000)).unwrap_or(libc::c_int::MAX)
+    });
+    let (start, length) = (fds.as_mut_ptr(), fds.len() as libc::nfds_t);
+    // SAFETY: the slice is ours alone and has `length` entries.
+    retry(|| unsafe { libc::poll(start, length, limit_ms) as isize })
+}
+
+/// A counter that makes itself readable when it is not zero: the bell of a poll loop.
+pub(super) fn eventfd() -> io::Result<OwnedFd> {
+    // SAFETY: the call takes no memory; the descriptor is new and owned by nobody else.
+    unsafe {
+        let fd = retry(|| libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) as isize)?;
+        Ok(OwnedFd::from_raw_fd(fd as RawFd))
+    }
+}
+
+/// Adds one to an [`eventfd`]. It cannot fail in a way that matters: full is readable as well.
+pub(super) fn ring(bell: &OwnedFd) {
+    let one = 1_u64;
+    // SAFETY: the eight bytes live on the stack for the whole call.
+    let _ = retry(|| unsafe { libc::write(bell.as_raw_fd(), (&raw const one).cast(), 8) });
+}
+
+/// Reads what stands in an eventfd or a signalfd, so that it is quiet again. One read is enough:
+/// the one is a single counter, and of a signal that is blocked at most one is pending.
+pub(super) fn drain(fd: &OwnedFd) {
+    let mut buffer = [0_u8; size_of::<libc::signalfd_siginfo>()];
+    let (start, length) = (buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: the buffer is ours alone and has `length` bytes.
+    let _ = retry(|| unsafe { libc::read(fd.as_raw_fd(), start, length) });
+}
+
+/// A page-sized file in memory that can neither grow nor shrink: no process that holds it can
+/// take the pages away under another one's mapping (which would be a SIGBUS there).
+pub(super) fn sealed_memory(name: &CStr, length: usize) -> io::Result<OwnedFd> {
+    // SAFETY: the name ends in a NUL; the descriptor is new and owned by nobody else.
+    let fd = unsafe {
+        let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+        OwnedFd::from_raw_fd(retry(|| libc::memfd_create(name.as_ptr(), flags) as isize)? as RawFd)
+    };
+    let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+    // SAFETY: neither call takes memory.
+    unsafe {
+        retry(|| libc::ftruncate(fd.as_raw_fd(), length as libc::off_t) as isize)?;
+        retry(|| libc::fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, seals) as isize)?;
+    }
+    Ok(fd)
+}
+
+/// Maps `length` bytes of a file, shared with everyone else who maps it.
+pub(super) fn map_shared(fd: &OwnedFd, length: usize) -> io::Result<NonNull<u8>> {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory.
+    let start = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            length,
+            access,
+            libc::MAP_SHARED,
+            fd.as_raw_fd(),
+            0,
+        )
+    };
+    if start == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(NonNull::new(start.cast()).expect("mmap never chooses address zero"))
+}
+
+/// Gives a mapping back.
+///
+/// # Safety
+/// `start` and `length` are those of a [`map_shared`], and nothing refers to it any more.
+pub(super) unsafe fn unmap(start: NonNull<u8>, length: usize) {
+    // SAFETY: passed on to the caller.
+    unsafe { libc::munmap(start.as_ptr().cast(), length) };
+}
+
+/// This process.
+pub(super) fn own_pid() -> libc::pid_t {
+    // SAFETY: getpid only returns a number.
+    unsafe { libc::getpid() }
+}
+
+/// The parent process; changes when it dies.
+pub(super) fn parent_pid() -> libc::pid_t {
+    // SAFETY: getppid only returns a number.
+    unsafe { libc::getppid() }
+}
+
+/// Sends a signal to a child that this process has not reaped yet (so the pid is still its own).
+pub(super) fn kill(pid: libc::pid_t, signal: libc::c_int) {
+    // SAFETY: no memory is involved. The only failures: it is dead already, or no such signal.
+    unsafe { libc::kill(pid, signal) };
+}
+
+/// Waits for a child (or any, for -1) to die and returns its pid and raw status. With `wait` false
+/// it may return 0 as the pid: nobody has died.
+pub(super) fn wait_for_child(
+    pid: libc::pid_t,
+    wait: bool,
+) -> io::Result<(libc::pid_t, libc::c_int)> {
+    let mut status = 0;
+    let flags = if wait { 0 } else { libc::WNOHANG };
+    // SAFETY: the status lives on the stack for the whole call.
+    let dead = retry(|| unsafe { libc::waitpid(pid, &mut status, flags) as isize })?;
+    Ok((dead as libc::pid_t, status))
+}
+
+/// Ties this process to its parent: when the parent dies, the kernel kills this one too.
+///
+/// The parent may have died just before the call, so its pid is checked after it.
+pub(super) fn die_with_parent(parent: libc::pid_t) {
+    // SAFETY: no memory is involved.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    if parent_pid() != parent {
+        exit_now(0);
+    }
+}
+
+/// Names this process, as `ps` and `top` show it.
+pub(super) fn set_name(name: &CStr) {
+    // SAFETY: the name ends in a NUL; the kernel copies at most 16 bytes of it.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+}
+
+/// Leaves at once: no exit handlers, no destructors, no flush of inherited buffers.
+pub(super) fn exit_now(code: libc::c_int) -> ! {
+    // SAFETY: _exit is always allowed.
+    unsafe { libc::_exit(code) }
+}
+
+/// Every signal, or none.
+fn signal_set(full: bool) -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: both calls initialise the set.
+    unsafe {
+        if full {
+            libc::sigfillset(set.as_mut_ptr());
+        } else {
+            libc::sigemptyset(set.as_mut_ptr());
+        }
+        set.assume_init()
+    }
+}
+
+/// Blocks every signal (those that can be) in this thread and returns the mask as it was.
+pub(super) fn block_signals() -> libc::sigset_t {
+    set_signal_mask(&signal_set(true))
+}
+
+/// Lets every signal through to this thread.
+pub(super) fn unblock_signals() {
+    set_signal_mask(&signal_set(false));
+}
+
+/// Replaces this thread's signal mask and returns the one before.
+pub(super) fn set_signal_mask(mask: &libc::sigset_t) -> libc::sigset_t {
+    let mut before = signal_set(false);
+    // SAFETY: both sets are initialised and live for the whole call.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, &mut before) };
+    before
+}
+
+/// Sets a signal to `SIG_DFL` or `SIG_IGN`.
+pub(super) fn set_signal(signal: libc::c_int, action: libc::sighandler_t) {
+    // SAFETY: the two constants install no code. Failure: the signal cannot be changed.
+    unsafe { libc::signal(signal, action) };
+}
+
+/// Puts every signal that has a handler back to its default and leaves ignored ones ignored: the
+/// rule of execve(2). An inherited handler would act on what it shares with the parent (the
+/// self-pipe of an event loop, say) in the parent's place.
+///
+/// SIGSEGV and SIGBUS keep theirs: std's handler, which tells a stack overflow from other faults.
+pub(super) fn reset_signal_handlers() {
+    for signal in 1..=libc::SIGRTMAX() {
+        if signal == libc::SIGSEGV || signal == libc::SIGBUS {
+            continue;
+        }
+        let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: the call only fills `action`, and all zero (left when it fails) is valid too.
+        let action = unsafe {
+            libc::sigaction(signal, ptr::null(), action.as_mut_ptr());
+            action.assume_init()
+        };
+        if action.sa_sigaction != libc::SIG_IGN && action.sa_sigaction != libc::SIG_DFL {
+            set_signal(signal, libc::SIG_DFL);
+        }
+    }
+}
+
+/// A descriptor that becomes readable when a child dies. SIGCHLD must be blocked.
+pub(super) fn child_signals() -> io::Result<OwnedFd> {
+    let mut set = signal_set(false);
+    // SAFETY: the set is initialised; the descriptor is new and owned by nobody else.
+    unsafe {
+        libc::sigaddset(&mut set, libc::SIGCHLD);
+        let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+        let fd = retry(|| libc::signalfd(-1, &set, flags) as isize)?;
+        Ok(OwnedFd::from_raw_fd(fd as RawFd))
+    }
+}
+
+/// The number of threads of this process.
+pub(super) fn thread_count() -> io::Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/task")?.count())
+}
