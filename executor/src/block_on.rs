@@ -69,21 +69,30 @@ thread_local! {
 
 /// Evidence that this thread runs a scheduler; until it is dropped, blocking is refused here.
 #[derive(Debug)]
-pub(crate) struct Entered(());
+pub(crate) struct Entered {
+    before: bool,
+}
 
 impl Entered {
     /// # Panics
     /// When this thread runs a scheduler already.
     pub(crate) fn new() -> Self {
         refuse_if_entered();
-        ENTERED.set(true);
-        Self(())
+        Self::to_drop_tasks()
+    }
+
+    /// For dropping the tasks of a scheduler, which may happen inside another one: a future whose
+    /// destructor waits for a sibling would wait for ever.
+    pub(crate) fn to_drop_tasks() -> Self {
+        Self {
+            before: ENTERED.replace(true),
+        }
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        ENTERED.set(false);
+        ENTERED.set(self.before);
     }
 }
 

@@ -364,6 +364,7 @@ impl Default for LocalExecutor {
 impl Drop for LocalExecutor {
     /// Drops every live task, on this thread, once. New ones are refused from here on.
     fn drop(&mut self) {
+        let _entered = Entered::to_drop_tasks();
         let _current = Current::set(&self.shared);
         lock(&self.shared.inject).closed = true;
         // SAFETY: (all of this function) the owner's thread, and the closures run no user code:
