@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 /// Why a task or a job has no result.
@@ -147,6 +148,14 @@ impl PanicReport {
             ),
             None => std::panic::resume_unwind(Box::new(self.inner.message)),
         }
+    }
+}
+
+/// Runs user code whose panic has nobody to go to (the panic hook has printed it).
+pub(crate) fn contain(user_code: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(user_code)) {
+        // A payload's own drop may panic too: then its memory is the price.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(payload))).map_err(std::mem::forget);
     }
 }
 

@@ -20,7 +20,7 @@ use super::join::JoinHandle;
 use super::schedule::{Schedule, Scheduled, TaskId};
 use super::state::{Abort, ToIdle, ToRunning};
 use super::waker::WakerRef;
-use crate::error::{JoinError, PanicReport};
+use crate::error::{JoinError, PanicReport, contain};
 use std::any::Any;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -234,14 +234,6 @@ fn panicked(payload: Box<dyn Any + Send>) -> JoinError {
     JoinError::Panicked(PanicReport::from_payload(payload))
 }
 
-/// Runs user code whose panic has nobody to go to (the panic hook has printed it).
-fn contain(user_code: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(user_code)) {
-        // A payload's own drop may panic too: then its memory is the price.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(payload))).map_err(std::mem::forget);
-    }
-}
-
 /// Drops the future without an output: the task was cancelled.
 ///
 /// # Safety
@@ -437,7 +429,9 @@ where
             |stage: *mut Stage<F, T>| unsafe { ManuallyDrop::drop(&mut (*stage).future) };
         contain(|| cell.stage.with_mut(drop_future));
     }
-    // With the box go the scheduler's pointer and the join waker.
+    // With the box go the scheduler's pointer and the join waker: user code too, and whoever drops
+    // the last reference, a loop that runs other tasks perhaps, has no part in its panic.
+    contain(|| drop(cell));
 }
 
 /// # Safety

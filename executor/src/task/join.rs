@@ -20,7 +20,7 @@
 use super::cell::{Header, JoinWaker, Task};
 use super::state::Snapshot;
 use crate::block_on::block_on_until;
-use crate::error::JoinError;
+use crate::error::{JoinError, contain};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -249,23 +249,26 @@ impl<T> Future for JoinHandle<T> {
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         let Some(task) = &self.task else { return };
-        if task.header().state.drop_join_interest() {
+        let header = task.header();
+        // What is left to the handle is user code: the output, or else the waker of its last poll.
+        let dropped = if header.state.drop_join_interest() {
             // SAFETY: complete, and the output is unread while `task` is Some: ours to drop.
-            let drop_output = || unsafe { (task.header().vtable.drop_output)(task.as_raw()) };
+            catch_unwind(AssertUnwindSafe(|| unsafe {
+                (header.vtable.drop_output)(task.as_raw());
+            }))
+        } else {
+            // SAFETY: our reference keeps the cell alive.
+            let field: &JoinWaker = unsafe { (header.vtable.join_waker)(task.as_raw()).as_ref() };
+            // SAFETY: I4: the bits are clear, so the field is ours, for the last time.
+            let waker = field.with_mut(|stored| unsafe { stored.replace(None) });
+            catch_unwind(AssertUnwindSafe(|| drop(waker)))
+        };
+        match dropped {
+            Ok(()) => {}
             // The handle may be dropped by an unwinding thread: a second panic would abort.
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(drop_output)) {
-                if !std::thread::panicking() {
-                    std::panic::resume_unwind(panic);
-                }
-            }
-            return;
+            Err(panic) if std::thread::panicking() => contain(|| drop(panic)),
+            Err(panic) => std::panic::resume_unwind(panic),
         }
-        // SAFETY: our reference keeps the cell alive.
-        let field: &JoinWaker =
-            unsafe { (task.header().vtable.join_waker)(task.as_raw()).as_ref() };
-        // SAFETY: I4: the bits are clear, so the field is ours, for the last time.
-        let waker = field.with_mut(|stored| unsafe { stored.replace(None) });
-        drop(waker);
     }
 }
 
