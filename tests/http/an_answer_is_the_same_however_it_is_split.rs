@@ -1,7 +1,8 @@
 //! Any split of the same bytes gives the same answer, or the same error.
 
 use workloads::http::config::Config;
-use workloads::http::exchange::{Answer, Exchange};
+use workloads::http::exchange::{Answer, Exchange, Limits};
+use workloads::http::request::Method;
 
 use crate::support::cases::{Case, EXCESS, UNTIL_CLOSE, WHOLE, WRONG};
 
@@ -66,4 +67,26 @@ fn headers_and_trailers_come_with_it() {
         .unwrap();
     let answer = read(case, &[case.bytes]).unwrap();
     assert_eq!(answer.head.headers.text("x"), Some("a b"));
+}
+
+#[test]
+fn a_head_may_be_as_large_as_its_limit_and_not_a_byte_larger() {
+    let bytes = b"HTTP/1.1 100 x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+    let size = bytes.len() - b"HTTP/1.1 100 x\r\n\r\n".len() - b"hi".len();
+    for step in 1..=bytes.len() {
+        for (limit, fits) in [(size, true), (size - 1, false)] {
+            let mut exchange = Exchange::new(
+                Method::Get,
+                Limits {
+                    head: limit,
+                    body: 2,
+                },
+            );
+            let read = bytes
+                .chunks(step)
+                .try_for_each(|piece| exchange.read(piece));
+            assert_eq!(read.is_ok(), fits, "{limit} bytes, {step} at a time");
+            assert_eq!(exchange.is_whole(), fits);
+        }
+    }
 }

@@ -19,6 +19,7 @@ use super::deadline::Deadline;
 use super::error::Error;
 use super::fetch::Fetch;
 use super::pool::Pool;
+use super::probe::read_now;
 use super::request::Method;
 use super::response::Response;
 use super::step::Step;
@@ -88,7 +89,7 @@ impl Client {
                     fetch.took(idle);
                 }
                 Step::Probe(stream) => {
-                    let result = probe(stream, &mut buffer);
+                    let result = read_now(stream, &mut buffer);
                     fetch.probed(result.map(|result| result.map(|n| &buffer[..n])));
                 }
                 Step::Resolve(origin) => {
@@ -108,20 +109,6 @@ impl Client {
                 Step::Done(response) => return Ok(response),
             }
         }
-    }
-}
-
-/// Reads what has already come; `None` when nothing has.
-fn probe(stream: &mut TcpStream, buffer: &mut [u8]) -> Option<io::Result<usize>> {
-    let mut read = || {
-        stream.set_nonblocking(true)?;
-        let result = retry(|| stream.read(buffer));
-        stream.set_nonblocking(false)?;
-        result
-    };
-    match read() {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-        result => Some(result),
     }
 }
 

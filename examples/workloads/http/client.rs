@@ -44,6 +44,18 @@ pub trait Network {
 
     /// Ready at `instant`, not before.
     fn sleep_until(&self, instant: Instant) -> impl Future<Output = ()>;
+
+    /// Reads what has come on an idle stream, 0 bytes at its end; `None` when nothing has.
+    ///
+    /// As it stands, it polls the stream once, with a waker that wakes nobody. That is as good as
+    /// the stream's knowledge: over a socket that a reactor watches, ask the socket itself.
+    fn read_now(&self, stream: &mut Self::Stream, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+        let mut cx = Context::from_waker(Waker::noop());
+        match Pin::new(stream).poll_read(&mut cx, buffer) {
+            Poll::Ready(result) => Some(result),
+            Poll::Pending => None,
+        }
+    }
 }
 
 /// An HTTP client for tasks. Any number of tasks fetch at the same time and share the kept
@@ -114,7 +126,7 @@ impl<N: Network> Client<N> {
                     fetch.took(idle);
                 }
                 Step::Probe(stream) => {
-                    let result = probe(stream, &mut buffer);
+                    let result = self.network.read_now(stream, &mut buffer);
                     fetch.probed(result.map(|result| result.map(|n| &buffer[..n])));
                 }
                 Step::Resolve(origin) => {
@@ -146,16 +158,6 @@ impl<N: Network> Client<N> {
             Some(instant) => self.network.sleep_until(instant).await,
             None => std::future::pending().await,
         }
-    }
-}
-
-/// Reads what has already come; `None` when nothing has. The waker that a stream may keep from
-/// this wakes nobody, and the next read that waits replaces it.
-fn probe<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut [u8]) -> Option<io::Result<usize>> {
-    let mut cx = Context::from_waker(Waker::noop());
-    match Pin::new(stream).poll_read(&mut cx, buffer) {
-        Poll::Ready(result) => Some(result),
-        Poll::Pending => None,
     }
 }
 

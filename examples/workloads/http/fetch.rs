@@ -15,8 +15,8 @@
 //! Holds     F1 a request is sent a second time only when it went over a reused connection that
 //!              ended before the first byte of an answer, and then on a fresh one: at most once
 //!              per redirect.
-//!           F2 a reused connection is silent before a request is sent: bytes that nobody asked for
-//!              are never taken for the answer.
+//!           F2 a reused connection is silent before a request is sent: bytes that had come while
+//!              nobody asked for any are never taken for the answer.
 //!           F3 no step that may wait is given out after the deadline.
 //! Clock     It reads the clock itself (for F3 and the timing); that is its only input not reported
 //!           by the driver.

@@ -51,7 +51,8 @@
 //!
 //! `url.rs`, `request.rs`, `headers.rs`, `head.rs`, `chunked.rs`, `body.rs`, `exchange.rs` (one
 //! answer); `tls.rs`, `session.rs` (what is around it); `config.rs`, `deadline.rs`, `pool.rs`,
-//! `redirect.rs`, `step.rs`, `talk.rs`, `fetch.rs` (the whole fetch); `blocking.rs`, `client.rs` (its drivers).
+//! `redirect.rs`, `step.rs`, `talk.rs`, `fetch.rs` (the whole fetch); `probe.rs`, `blocking.rs`,
+//! `client.rs` (its drivers).
 
 pub mod blocking;
 pub mod body;
@@ -65,6 +66,7 @@ pub mod fetch;
 pub mod head;
 pub mod headers;
 pub mod pool;
+pub mod probe;
 pub mod redirect;
 pub mod request;
 pub mod response;
