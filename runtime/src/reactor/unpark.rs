@@ -112,7 +112,11 @@ mod loom_tests {
 
     #[test]
     fn no_unpark_is_lost_whenever_it_comes() {
-        loom::model(|| {
+        // Three switches of thread against their will reach every order that two would miss, and
+        // all of them are more than a test should take.
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(|| {
             let shared = Arc::new((UnparkWord::new(), Bell::default(), AtomicUsize::new(0)));
             let threads: Vec<_> = (0..2)
                 .map(|_| {

@@ -276,3 +276,173 @@ impl State {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn timers() -> Timers {
+        Timers::new(Clock::real(), Waker::noop().clone())
+    }
+
+    fn publish(timers: &Timers, deadline: u64) -> Arc<Entry> {
+        let entry = Arc::new(Entry::new(Waker::noop().clone()));
+        let mut fresh = Fresh::default();
+        fresh.push(deadline, entry.clone());
+        timers.publish(&mut fresh).unwrap();
+        entry
+    }
+
+    #[test]
+    fn cancelled_timers_do_not_pile_up() {
+        let timers = timers();
+        for _ in 0..100 * SWEEP_FROM {
+            publish(&timers, u64::MAX).cancel();
+        }
+        assert!(lock(&timers.state).wheel.len() <= SWEEP_FROM);
+    }
+
+    #[test]
+    fn live_timers_survive_the_sweeps() {
+        let timers = timers();
+        let live: Vec<_> = (0..2 * SWEEP_FROM)
+            .map(|_| {
+                publish(&timers, u64::MAX).cancel();
+                publish(&timers, u64::MAX)
+            })
+            .collect();
+        let state = lock(&timers.state);
+        assert!(state.wheel.len() >= live.len());
+        assert!(live.iter().all(|entry| entry.is_waiting()));
+    }
+
+    #[test]
+    fn one_needless_wake_up_sweeps_away_the_others() {
+        let timers = timers();
+        for deadline in [0, u64::MAX - 1, u64::MAX] {
+            publish(&timers, deadline).cancel();
+        }
+        timers.fire(&mut Vec::new(), &mut Wakes::default());
+        assert_eq!(timers.fall_asleep(), None);
+    }
+
+    #[test]
+    fn the_latest_fresh_timer_leaves_without_a_trace() {
+        let mut fresh = Fresh::default();
+        let entries = [0, 1].map(|_| Arc::new(Entry::new(Waker::noop().clone())));
+        for entry in &entries {
+            fresh.push(7, entry.clone());
+        }
+        assert!(fresh.pop(&entries[0]).is_none()); // not the latest: cancelled where it is
+        assert!(fresh.pop(&entries[1]).is_some());
+        assert!(fresh.pop(&entries[0]).is_some());
+        assert!(fresh.is_empty());
+    }
+
+    #[test]
+    fn after_the_shutdown_every_timer_is_abandoned() {
+        let timers = timers();
+        let before = publish(&timers, u64::MAX);
+        timers.close(&mut Wakes::default());
+        assert_eq!(before.poll(Waker::noop()), Answer::Abandoned);
+        let after = Arc::new(Entry::new(Waker::noop().clone()));
+        let mut fresh = Fresh::default();
+        fresh.push(0, after.clone());
+        assert!(timers.publish(&mut fresh).is_err());
+        assert_eq!(after.poll(Waker::noop()), Answer::Abandoned);
+    }
+}
+
+/// Registration, cancelling and moving, each against firing. All deadlines have passed: what is
+/// explored is who comes first, not what time it is.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use crate::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+    use tatkal_executor::Parker;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Count {
+        fn get(&self) -> usize {
+            self.0.load(Ordering::SeqCst)
+        }
+    }
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn counter() -> (Arc<Count>, Waker) {
+        let count = Arc::new(Count::default());
+        (count.clone(), count.into())
+    }
+
+    fn publish(timers: &Timers, entry: &Arc<Entry>) {
+        let mut fresh = Fresh::default();
+        fresh.push(0, entry.clone());
+        timers.publish(&mut fresh).unwrap();
+    }
+
+    /// What the driver does, with a parker for a reactor.
+    fn turn(timers: &Timers, parker: Option<&mut Parker>) {
+        let next = timers.fall_asleep();
+        if let (None, Some(parker)) = (next, parker) {
+            parker.park();
+        }
+        timers.fire(&mut Vec::new(), &mut Wakes::default());
+    }
+
+    #[test]
+    fn a_timer_published_while_the_loop_falls_asleep_fires() {
+        loom::model(|| {
+            let mut parker = Parker::new();
+            let timers = Arc::new(Timers::new(Clock::real(), parker.unparker()));
+            let (woken, waker) = counter();
+            let publisher = loom::thread::spawn({
+                let timers = timers.clone();
+                move || publish(&timers, &Arc::new(Entry::new(waker)))
+            });
+            // Ends only if the publisher unparks a loop that sleeps without a deadline.
+            while woken.get() == 0 {
+                turn(&timers, Some(&mut parker));
+            }
+            publisher.join().unwrap();
+            assert_eq!(woken.get(), 1);
+        });
+    }
+
+    #[test]
+    fn a_timer_is_either_cancelled_or_fired() {
+        loom::model(|| {
+            let timers = Timers::new(Clock::real(), Waker::noop().clone());
+            let (woken, waker) = counter();
+            let entry = Arc::new(Entry::new(waker));
+            publish(&timers, &entry);
+            let canceller = loom::thread::spawn(move || entry.cancel().is_some());
+            turn(&timers, None);
+            let cancelled = canceller.join().unwrap();
+            assert_eq!(woken.get(), usize::from(!cancelled));
+        });
+    }
+
+    #[test]
+    fn a_timer_that_moves_while_it_fires_wakes_its_new_task_or_tells_it() {
+        loom::model(|| {
+            let timers = Timers::new(Clock::real(), Waker::noop().clone());
+            let (old, old_waker) = counter();
+            let (new, new_waker) = counter();
+            let entry = Arc::new(Entry::new(old_waker));
+            publish(&timers, &entry);
+            let mover = loom::thread::spawn(move || entry.poll(&new_waker));
+            turn(&timers, None);
+            let answer = mover.join().unwrap();
+            assert_eq!(old.get() + new.get(), 1);
+            assert_eq!(new.get() == 1, answer == Answer::TooEarly);
+        });
+    }
+}

@@ -23,7 +23,7 @@
 //! Precision slots are a tick wide, but keep each exact deadline: a tick orders items into slots,
 //!           it does not round them. Next wake-up = the exact earliest deadline of the first slot;
 //!           only where a slot is crowded is it the slot's end.
-//! Cost      insert O(1); each item cascades at most seven times, usually once. 12 KiB when empty.
+//! Cost      insert O(1); each item cascades at most seven times, usually once. 16 KiB when empty.
 //! Source    Varghese and Lauck, "Hashed and hierarchical timing wheels" (1987); that levels are
 //!           chosen by the highest differing digit makes it a radix heap (Ahuja et al., 1990).
 //!           Next: `timers.rs`.
@@ -44,7 +44,8 @@ const KEPT_CAPACITY: usize = 64;
 pub(crate) struct Wheel<T> {
     /// The tick up to which slots have been emptied.
     elapsed: u64,
-    levels: Box<[Level<T>; LEVELS]>,
+    /// `LEVELS` of them.
+    levels: Vec<Level<T>>,
     len: usize,
 }
 
@@ -76,17 +77,17 @@ fn digit(tick: u64, level: usize) -> usize {
 impl<T> Wheel<T> {
     /// An empty wheel at time 0.
     pub(crate) fn new() -> Self {
-        let slot = |_| Slot {
+        let slot = |_: usize| Slot {
             earliest: u64::MAX,
             items: Vec::new(),
         };
-        let level = |_| Level {
+        let level = |_: usize| Level {
             occupied: 0,
             slots: std::array::from_fn(slot),
         };
         Self {
             elapsed: 0,
-            levels: Box::new(std::array::from_fn(level)),
+            levels: (0..LEVELS).map(level).collect(),
             len: 0,
         }
     }
