@@ -13,7 +13,7 @@
 //!
 //! The system call is tried before anybody waits: at the first use of a socket there usually is
 //! something to read or room to write, and then the reactor is not needed at all.
-//! Next: `net/`.
+//! Next: `signal.rs`.
 
 use crate::context;
 use crate::reactor::{Direction, Registration, Seen};

@@ -6,7 +6,7 @@
 //! ```text
 //!        runtime.rs                      Runtime, Builder, Handle
 //!            |
-//!   net/  async_fd.rs  time/{sleep..}    what a task awaits
+//!   net/ signal.rs async_fd.rs time/{sleep..}   what a task awaits
 //!            |            |
 //!        driver.rs, context.rs           one park for both;  whose runtime am I on?
 //!            |            |
@@ -19,7 +19,7 @@
 //! 2. `time/`: `clock.rs`, `wheel.rs`, `timers.rs`
 //! 3. `context.rs`, `driver.rs`
 //! 4. `time/`: `sleep.rs`, `timeout.rs`, `interval.rs`
-//! 5. `blocking.rs`, `async_fd.rs`, `net/`
+//! 5. `blocking.rs`, `async_fd.rs`, `signal.rs`, `net/`
 //! 6. `runtime.rs`
 //!
 //! # Unsafe code
@@ -35,12 +35,14 @@ mod driver;
 pub mod net;
 mod reactor;
 mod runtime;
+pub mod signal;
 mod sync;
 pub mod time;
 
 pub use async_fd::Async;
 pub use reactor::Backend;
 pub use runtime::{Builder, EnterGuard, Handle, Runtime, block_on};
+pub use signal::ctrl_c;
 pub use tatkal_executor::*;
 pub use time::{
     Elapsed, Interval, MissedTickBehavior, Sleep, TestClock, Timeout, interval, interval_at, sleep,
