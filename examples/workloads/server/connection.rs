@@ -5,8 +5,9 @@
 //!          v                                                               |
 //!     next_head --request--> fate: wait --> route, or 418 --> send --keep--+
 //!       |    |                                                 |
-//!       |    +--refused, or too slow--> 4xx, 505 --> send ---> | close
-//!       +--nothing more, or silent for long--> linger <--------+
+//!       |    +--refused, or too slow--> 4xx, 505 --> send      | close
+//!       |                                              |       v
+//!       +--no more, or idle for too long---------------+---> linger
 //! ```
 //!
 //! Owns      the stream, and a buffer that holds what was read and not yet understood: less than a head
@@ -16,8 +17,9 @@
 //!           the last answer is not lost to bytes that nobody read (see `linger`).
 //! Transport anything that reads and writes; time is whatever the `sleep` that is passed in measures.
 
-use super::Config;
 use super::answer::{Answer, Status};
+use super::config::Config;
+use super::fate::Fate;
 use super::request::{MAX_HEAD, Request, parse};
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::future::{or, yield_now};
@@ -29,8 +31,7 @@ use std::time::Duration;
 /// How many bytes one read asks for: a usual head in one go.
 const READ: usize = 2 * 1024;
 
-/// How long and for how many bytes a connection is listened to after its last answer.
-const LINGER: Duration = Duration::from_secs(1);
+/// For how many bytes a connection is listened to after its last answer.
 const LINGER_BYTES: usize = 1024 * 1024;
 
 /// Answers requests until the client has no more, leaves, or breaks the rules.
@@ -62,7 +63,7 @@ where
         };
         let (answer, request) = match head {
             Head::Request(request) => {
-                let fate = config.fate(&request.target);
+                let fate = Fate::of(&request.target, config);
                 sleep(fate.delay).await;
                 let answer = match fate.fails {
                     true => Answer::with(Status::Teapot),
@@ -84,7 +85,7 @@ where
         // A client that sends faster than it is answered must not keep the thread from the others.
         yield_now().await;
     }
-    within(sleep(LINGER), linger(stream))
+    within(sleep(config.patience), linger(stream))
         .await
         .unwrap_or(Ok(()))
 }

@@ -13,8 +13,8 @@
 //!
 //! Cost      one SHA-256 of a few dozen bytes; a stronger hash than needed, but one that is there.
 
+use super::config::Config;
 use sha2::{Digest, Sha256};
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// What the server does before it answers, and whether it answers at all well.
@@ -25,18 +25,16 @@ pub(super) struct Fate {
 }
 
 impl Fate {
-    pub fn of(seed: u64, target: &str, delay: &RangeInclusive<Duration>, error_rate: f64) -> Fate {
+    pub fn of(target: &str, config: &Config) -> Fate {
         let hash = Sha256::new()
-            .chain_update(seed.to_le_bytes())
+            .chain_update(config.seed.to_le_bytes())
             .chain_update(target)
             .finalize();
-        let (shortest, longest) = (*delay.start(), *delay.end());
+        let (shortest, longest) = (*config.delay.start(), *config.delay.end());
+        let extra = longest.saturating_sub(shortest);
         Fate {
-            delay: shortest
-                + longest
-                    .saturating_sub(shortest)
-                    .mul_f64(fraction(&hash[..8])),
-            fails: fraction(&hash[8..16]) < error_rate,
+            delay: shortest + extra.mul_f64(fraction(&hash[..8])),
+            fails: fraction(&hash[8..16]) < config.error_rate,
         }
     }
 }
@@ -69,80 +67,79 @@ mod tests {
     use super::*;
     use crate::flags::countries;
 
-    const MS: Duration = Duration::from_millis(1);
-
-    fn fates(seed: u64, delay: RangeInclusive<Duration>, error_rate: f64) -> Vec<Fate> {
+    fn fates(config: Config) -> Vec<Fate> {
         let targets = countries::pairs().map(|cc| format!("/flags/{cc}/{cc}.jpg"));
-        targets
-            .map(|target| Fate::of(seed, &target, &delay, error_rate))
-            .collect()
+        targets.map(|target| Fate::of(&target, &config)).collect()
+    }
+
+    fn failures(seed: u64, error_rate: f64) -> Vec<bool> {
+        let config = Config {
+            seed,
+            error_rate,
+            ..Config::local()
+        };
+        fates(config).iter().map(|fate| fate.fails).collect()
     }
 
     #[test]
     fn the_same_seed_and_target_have_the_same_fate_on_every_machine() {
-        let fate = Fate::of(7, "/flags/ye/ye.jpg", &(500 * MS..=5000 * MS), 0.25);
-        // Written down from another SHA-256. A change changes what a recorded run can be compared with.
-        let golden = Fate {
-            delay: Duration::from_nanos(3_602_135_971),
-            fails: false,
+        let config = Config {
+            seed: 7,
+            ..Config::delay()
         };
-        assert_eq!(fate, golden);
+        // Written down from another SHA-256. A change ends the likeness with runs of the past.
+        let delay = Duration::from_nanos(3_602_135_971);
+        let fails = false;
+        assert_eq!(Fate::of("/flags/ye/ye.jpg", &config), Fate { delay, fails });
     }
 
     #[test]
     fn delays_fill_the_range_and_stay_in_it() {
-        let delays: Vec<_> = fates(1, 500 * MS..=5000 * MS, 0.0)
+        let delays: Vec<_> = fates(Config::delay())
             .iter()
-            .map(|fate| fate.delay)
+            .map(|fate| fate.delay.as_secs_f64())
             .collect();
-        assert!(
-            delays
-                .iter()
-                .all(|delay| (500 * MS..=5000 * MS).contains(delay))
-        );
-        // 676 draws: that a tenth of the range stays empty has a chance of 10^-31.
+        assert!(delays.iter().all(|delay| (0.5..=5.0).contains(delay)));
+        // 676 draws: that a tenth of the range stays empty has a chance of 10^-30.
         for tenth in 0..10 {
-            let part = (500 + 450 * tenth) * MS..(950 + 450 * tenth) * MS;
+            let start = 0.5 + 0.45 * f64::from(tenth);
+            let part = start..start + 0.45;
             assert!(delays.iter().any(|delay| part.contains(delay)), "{part:?}");
         }
     }
 
     #[test]
     fn a_fixed_delay_is_exact() {
+        let fixed = Duration::from_millis(200);
         assert!(
-            fates(1, 200 * MS..=200 * MS, 0.0)
+            fates(Config::local())
                 .iter()
-                .all(|fate| fate.delay == 200 * MS)
+                .all(|fate| fate.delay == fixed)
         );
     }
 
     #[test]
     fn about_a_quarter_fails_and_another_seed_fails_others() {
-        let failing = |seed| {
-            fates(seed, MS..=MS, 0.25)
-                .iter()
-                .map(|fate| fate.fails)
-                .collect()
-        };
-        let (one, two): (Vec<bool>, Vec<bool>) = (failing(1), failing(2));
+        let failing = failures(1, 0.25);
         // Binomial with 676 draws: 169 expected, standard deviation 11.3; five of them either side.
-        assert!((113..=225).contains(&one.iter().filter(|fails| **fails).count()));
-        assert_ne!(one, two);
+        assert!((113..=225).contains(&failing.iter().filter(|fails| **fails).count()));
+        assert_ne!(failing, failures(2, 0.25));
     }
 
     #[test]
     fn rates_of_zero_and_one_mean_never_and_always() {
-        assert!(fates(1, MS..=MS, 0.0).iter().all(|fate| !fate.fails));
-        assert!(fates(1, MS..=MS, 1.0).iter().all(|fate| fate.fails));
+        assert!(!failures(1, 0.0).contains(&true));
+        assert!(!failures(1, 1.0).contains(&false));
     }
 
     #[test]
     fn a_retry_has_a_new_chance() {
-        let fails = |attempt| {
-            let target = retry_target("/flags/ye/ye.jpg", attempt);
-            Fate::of(1, &target, &(MS..=MS), 0.5).fails
+        let config = Config {
+            error_rate: 0.5,
+            ..Config::local()
         };
-        let first_32: Vec<bool> = (1..=32).map(fails).collect();
-        assert!(first_32.contains(&true) && first_32.contains(&false));
+        let fails = |attempt| Fate::of(&retry_target("/flags/ye/ye.jpg", attempt), &config).fails;
+        let attempts: Vec<bool> = (1..=32).map(fails).collect();
+        assert!(attempts.contains(&true) && attempts.contains(&false));
     }
 }

@@ -1,74 +1,32 @@
 //! The flags server: HTTP/1.1 over 249 embedded flags, slow and faulty on purpose.
 //!
 //! ```text
-//!   listener --accept--> connection.rs   reads heads, waits, writes answers; any stream, any clock
-//!                          |     |    \
-//!               request.rs | fate.rs   answer.rs             pure, no I/O
-//!               bytes to   | delay     path to flag,
-//!               request    | and fault answer to bytes
+//!   program.rs    the command line of `flags_server`
+//!      |
+//!   listen.rs     accepts, on a thread and a runtime of its own
+//!      |
+//!   connection.rs     reads heads, waits, writes answers; any stream, any clock
+//!      |      |      \
+//!   fate.rs request.rs answer.rs     pure: target to delay and fault, bytes to request, path to bytes
+//!      |
+//!   config.rs
 //! ```
 //!
 //! It is the other end of the flags workload: so that a run needs no network, and so that every mode
 //! meets the same delays and the same faults ([`Config::seed`], `fate.rs`).
+//!
+//! Reading order: `config.rs`, `fate.rs`, `request.rs`, `answer.rs`, `connection.rs`, `listen.rs`,
+//! `program.rs`.
 
 mod answer;
+mod config;
 mod connection;
 mod fate;
+mod listen;
+pub mod program;
 mod request;
 
+pub use config::Config;
 pub use connection::serve_connection;
 pub use fate::retry_target;
-
-use std::ops::RangeInclusive;
-use std::time::Duration;
-
-/// How the server behaves. The presets are [`local`](Config::local), [`delay`](Config::delay) and
-/// [`error`](Config::error).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Config {
-    /// How long each answer waits: drawn evenly from this range, or fixed when both ends are the same.
-    pub delay: RangeInclusive<Duration>,
-    /// The share of answers that are errors (418), from 0 for none to 1 for all.
-    pub error_rate: f64,
-    /// Which delays and which errors: the same seed, the same fate for each request.
-    pub seed: u64,
-    /// How long the client may take to send a head, to take an answer, or to stay idle in between.
-    pub patience: Duration,
-}
-
-impl Config {
-    /// Every answer after 200 ms, none of them an error.
-    pub fn local() -> Config {
-        let delay = Duration::from_millis(200);
-        Config {
-            delay: delay..=delay,
-            error_rate: 0.0,
-            seed: 0,
-            patience: Config::PATIENCE,
-        }
-    }
-
-    /// Answers after 0.5 to 5 s.
-    pub fn delay() -> Config {
-        Config {
-            delay: Duration::from_millis(500)..=Duration::from_secs(5),
-            ..Config::local()
-        }
-    }
-
-    /// As [`local`](Config::local), but a quarter of the answers are errors.
-    pub fn error() -> Config {
-        Config {
-            error_rate: 0.25,
-            ..Config::local()
-        }
-    }
-
-    /// Longer than any pause between two requests of the workload, short enough to free what a lost
-    /// client holds.
-    const PATIENCE: Duration = Duration::from_secs(30);
-
-    fn fate(&self, target: &str) -> fate::Fate {
-        fate::Fate::of(self.seed, target, &self.delay, self.error_rate)
-    }
-}
+pub use listen::{Server, serve};

@@ -189,7 +189,7 @@ fn a_request_and_an_answer_may_come_byte_by_byte() {
     assert_eq!(client.answers(), [(200, yemen())]);
     // One limit for the whole head and one for the whole answer: each byte does not buy a new one.
     let (patience, delay) = (config.patience, *config.delay.start());
-    assert_eq!(sleeps, [patience, delay, patience, patience, LINGER]);
+    assert_eq!(sleeps, [patience, delay, patience, patience, patience]);
 }
 
 #[test]
@@ -258,12 +258,11 @@ fn the_delay_comes_before_each_answer_and_none_before_a_refusal() {
     let (result, sleeps) = client.served(&config);
     result.unwrap();
     assert_eq!(client.statuses(), [200, 404, 400]);
-    let waits = [config.patience, LINGER];
     let delays: Vec<_> = sleeps
         .into_iter()
-        .filter(|sleep| !waits.contains(sleep))
+        .filter(|sleep| *sleep != config.patience)
         .collect();
-    let fate = |cc| config.fate(&format!("/flags/{cc}/{cc}.jpg")).delay;
+    let fate = |cc| Fate::of(&format!("/flags/{cc}/{cc}.jpg"), &config).delay;
     assert_eq!(delays, [fate("ye"), fate("zz")]);
 }
 
