@@ -1,8 +1,8 @@
 //! The two workloads, flags and hash, and what their programs share.
 //!
 //! Reading order: `units.rs`, `stamp.rs`, `printer.rs`, `digest.rs`, `mode.rs`, `report/`, `door.rs`,
-//! `session.rs`,
-//! `interrupt.rs`, `drive.rs`, `cli.rs`, `hash/`, `server/`, `http/`, `flags/`.
+//! `session.rs`, `interrupt.rs`, `drive.rs`, `cli.rs`, `hash/`, `flags/countries.rs`, `server/`,
+//! `http/`, `flags/`.
 
 pub mod cli;
 pub mod digest;
