@@ -96,8 +96,10 @@ impl Drop for Entered {
     }
 }
 
+/// # Panics
+/// When this thread runs a scheduler: the caller is about to block it.
 #[track_caller]
-fn refuse_if_entered() {
+pub(crate) fn refuse_if_entered() {
     assert!(
         !ENTERED.get(),
         "this thread runs an executor, and blocking it would stop every task on it: \

@@ -20,7 +20,7 @@
 //! 2. `task/`: `schedule.rs`, `state.rs`, `cell.rs`, `waker.rs`, `harness.rs`, `join.rs`,
 //!    `promise.rs`, `completion.rs`
 //! 3. `scheduler/`: `yield_now.rs`, `live.rs`, `single.rs`, `queue/`, `multi/`, `spawn.rs`
-//! 4. `pool/`: `cpus.rs`, `executor.rs`, `sequential.rs`, `thread.rs`, `process/`
+//! 4. `pool/`: `cpus.rs`, `executor.rs`, `sequential.rs`, `thread/`, `process/`
 //!
 //! # Life of a wake-up
 //!
@@ -50,7 +50,10 @@ pub use block_on::block_on;
 pub use driver::Driver;
 pub use error::{Crossing, JoinError, PanicReport, WorkerExit};
 pub use park::Parker;
-pub use pool::{Executor, Map, Portable, Sequential, Shutdown, available_cpus};
+pub use pool::{
+    Executor, Map, Portable, Sequential, Shutdown, ThreadPool, ThreadPoolBuilder, TrySubmitError,
+    available_cpus,
+};
 #[cfg(all(target_os = "linux", not(loom)))]
 pub use pool::{ForkServer, ProcessPool, ProcessPoolBuilder};
 pub use scheduler::{

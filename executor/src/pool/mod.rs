@@ -8,16 +8,19 @@
 //! ```
 //!
 //! Reading order: `cpus.rs` (how many CPUs there are for us), `executor.rs` (the trait and its lazy
-//! `map`), `sequential.rs` (the smallest implementation), `process/` (Linux).
+//! `map`), `sequential.rs` (the smallest implementation), `thread/` (N threads),
+//! `process/` (N forked processes; Linux).
 
 mod cpus;
 mod executor;
 #[cfg(all(target_os = "linux", not(loom)))] // fork, and nothing for loom to explore
 mod process;
 mod sequential;
+mod thread;
 
 pub use cpus::available_cpus;
 pub use executor::{Executor, Map, Portable, Shutdown};
 #[cfg(all(target_os = "linux", not(loom)))]
 pub use process::{ForkServer, ProcessPool, ProcessPoolBuilder};
 pub use sequential::Sequential;
+pub use thread::{ThreadPool, ThreadPoolBuilder, TrySubmitError};

@@ -1,0 +1,165 @@
+//! Model checks of the queue: every order of a few threads' steps. Run with
+//! `RUSTFLAGS="--cfg loom" cargo test --release -p tatkal-executor --lib loom`.
+//!
+//! A lost wake-up shows as a deadlock, which loom reports; lost or doubled jobs show in the counts.
+
+use super::queue::{Admitted, Queue, WhenFull};
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread::{self, JoinHandle};
+
+/// A pool as the models see it: jobs are nothing but counted.
+struct Model {
+    queue: Queue<()>,
+    done: AtomicUsize,
+}
+
+impl Model {
+    fn new(limit: usize, capacity: Option<usize>) -> Arc<Self> {
+        Arc::new(Self {
+            queue: Queue::new(limit, capacity),
+            done: AtomicUsize::new(0),
+        })
+    }
+
+    fn work(&self) {
+        let mut job = self.queue.first();
+        while let Some(()) = job {
+            self.done.fetch_add(1, Ordering::Relaxed);
+            job = self.queue.next();
+        }
+    }
+
+    fn start(model: &Arc<Self>) -> JoinHandle<()> {
+        let model = model.clone();
+        thread::spawn(move || model.work())
+    }
+
+    /// Pushes a job, and starts a thread when asked to.
+    fn submit(model: &Arc<Self>) -> Option<JoinHandle<()>> {
+        match model.queue.push((), WhenFull::Wait) {
+            Ok(Admitted::StartThread) => Some(Self::start(model)),
+            Ok(Admitted::Done) => None,
+            Err(()) => panic!("the queue is open"),
+        }
+    }
+
+    fn done(&self) -> usize {
+        self.done.load(Ordering::Relaxed)
+    }
+}
+
+fn check(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(model);
+}
+
+#[test]
+fn loom_every_job_runs_and_every_worker_leaves() {
+    check(|| {
+        let model = Model::new(2, None);
+        let workers: Vec<_> = (0..3).filter_map(|_| Model::submit(&model)).collect();
+        model.queue.close(false);
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        assert_eq!(model.done(), 3);
+    });
+}
+
+#[test]
+fn loom_a_sleeper_is_woken_for_a_job_of_another_submitter() {
+    check(|| {
+        let model = Model::new(1, None);
+        let worker = Model::submit(&model).expect("the first job starts a thread");
+        let other = {
+            let model = model.clone();
+            thread::spawn(move || assert!(Model::submit(&model).is_none()))
+        };
+        assert!(Model::submit(&model).is_none());
+        other.join().unwrap();
+        model.queue.close(false);
+        worker.join().unwrap();
+        assert_eq!(model.done(), 3);
+    });
+}
+
+#[test]
+fn loom_a_failed_start_leaves_no_job_behind() {
+    check(|| {
+        let model = Model::new(2, None);
+        let worker = Model::submit(&model).expect("the first job starts a thread");
+        let failing = {
+            let model = model.clone();
+            thread::spawn(
+                move || match model.queue.push((), WhenFull::Wait).unwrap() {
+                    Admitted::StartThread => model.queue.start_failed().len(),
+                    Admitted::Done => 0,
+                },
+            )
+        };
+        // May count on the thread that will not come.
+        let late = match model.queue.push((), WhenFull::Wait).unwrap() {
+            Admitted::StartThread => model.queue.start_failed().len(),
+            Admitted::Done => 0,
+        };
+        assert_eq!(failing.join().unwrap() + late, 0, "there was a worker");
+        while model.done() < 3 {
+            thread::yield_now();
+        }
+        model.queue.close(false);
+        worker.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_without_any_thread_the_jobs_come_back() {
+    check(|| {
+        let model = Model::new(1, Some(1));
+        let push = |model: &Model| match model.queue.push((), WhenFull::Wait).unwrap() {
+            Admitted::StartThread => model.queue.start_failed().len(),
+            Admitted::Done => 0,
+        };
+        let other = {
+            let model = model.clone();
+            thread::spawn(move || push(&model) + push(&model))
+        };
+        let orphans = push(&model);
+        assert_eq!(orphans + other.join().unwrap(), 3);
+        assert_eq!(model.queue.roster().threads, 0);
+    });
+}
+
+#[test]
+fn loom_a_submitter_that_waits_for_room_gets_it() {
+    check(|| {
+        let model = Model::new(1, Some(0));
+        let worker = Model::submit(&model).expect("the first job starts a thread");
+        let other = {
+            let model = model.clone();
+            thread::spawn(move || assert!(Model::submit(&model).is_none()))
+        };
+        assert!(Model::submit(&model).is_none());
+        other.join().unwrap();
+        model.queue.close(false);
+        worker.join().unwrap();
+        assert_eq!(model.done(), 3);
+    });
+}
+
+#[test]
+fn loom_close_reaches_everybody_who_waits() {
+    check(|| {
+        let model = Model::new(1, Some(0));
+        let worker = Model::submit(&model).expect("the first job starts a thread");
+        let other = {
+            let model = model.clone();
+            thread::spawn(move || model.queue.push((), WhenFull::Wait).is_err())
+        };
+        let cancelled = model.queue.close(true).len();
+        let refused = usize::from(other.join().unwrap());
+        worker.join().unwrap();
+        assert_eq!(model.done() + cancelled + refused, 2);
+    });
+}

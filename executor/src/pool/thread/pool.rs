@@ -1,0 +1,412 @@
+//! ThreadPool: the API, and what a worker does.
+//!
+//! ```text
+//!   submit(closure) ──> task cell: closure, then result (the one allocation)
+//!                         |                |
+//!                     Runnable         JoinHandle<T>
+//!                         v
+//!                       Queue ──> worker: run, next, run, next, ... until closed and empty
+//! ```
+//!
+//! A job is a task whose body is ready at its first poll, so handle, abort and panics work as for
+//! any other task. Nothing ever wakes it, so its `Schedule` is a type without data (`OnPool`).
+//!
+//! Who waits for whom, and why that ends:
+//! - `drop` and `shutdown` wait for the workers. A worker of the same pool must not (it would wait
+//!   for itself, or two of them for each other), so there they only close the pool.
+//! - `submit` to a full queue waits for a worker. A worker of the same pool does not (when all of
+//!   them wait, nobody makes room): its job goes over the capacity.
+//! - `join` in a job for a job of the same pool waits for a thread that may not come when every
+//!   thread does so. That one is the user's, as in every pool; [`ThreadPool`] says so.
+//!
+//! Source    CPython's `concurrent/futures/thread.py`. Next: `builder.rs`.
+
+use super::builder::ThreadPoolBuilder;
+use super::queue::{Admitted, Queue, Refused, WhenFull};
+use crate::block_on::refuse_if_entered;
+use crate::error::JoinError;
+use crate::pool::executor::{Executor, Portable, Shutdown, refuse_captures};
+use crate::task::harness::{Job, Runnable, new_task};
+use crate::task::join::JoinHandle;
+use crate::task::schedule::{Schedule, Scheduled};
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+
+/// Runs closures on up to N threads.
+///
+/// For blocking I/O and for computation. A thread is started when a job comes and no thread is
+/// free, and then lives until the pool goes. Jobs start in the order in which they were
+/// submitted. A panic of a job reaches its handle; the thread lives on.
+///
+/// Dropping the pool waits for its jobs, queued ones included ([`Shutdown::finish`]), unless it
+/// was shut down before; in a job of the pool itself it does not wait.
+///
+/// # Jobs that wait for jobs
+/// A job may submit to its own pool. When it also waits for that job (`join`), it holds a thread
+/// meanwhile; when every thread is held like that, none is left to run what they wait for. Give
+/// such jobs a pool of their own, or use `scope`.
+///
+/// # Cost
+/// A job: one allocation, one short lock to submit it and one to take it; a system call only when
+/// a sleeping thread is to be woken.
+///
+/// # Example
+/// ```
+/// use tatkal_executor::ThreadPool;
+/// let pool = ThreadPool::new(4);
+/// let lengths: Vec<_> = ["yemen", "zambia"].map(|name| pool.submit(move || name.len())).into();
+/// let total: usize = lengths.into_iter().map(|handle| handle.join().unwrap()).sum();
+/// assert_eq!(total, 11);
+/// ```
+pub struct ThreadPool {
+    shared: Arc<Shared>,
+}
+
+/// A hook that runs on each thread of the pool.
+pub(super) type Hook = Arc<dyn Fn() + Send + Sync>;
+
+/// What a pool was built with.
+pub(super) struct Settings {
+    pub(super) threads: usize,
+    pub(super) capacity: Option<usize>,
+    pub(super) name: String,
+    pub(super) stack_size: Option<usize>,
+    pub(super) on_thread_start: Option<Hook>,
+    pub(super) on_thread_stop: Option<Hook>,
+}
+
+struct Shared {
+    id: PoolId,
+    queue: Queue<Runnable>,
+    settings: Settings,
+    /// The number in the next thread's name.
+    next_number: AtomicUsize,
+}
+
+/// The scheduler of a pool's jobs: they are polled once and never woken.
+struct OnPool;
+
+impl Schedule for OnPool {
+    /// A queued job is `Send` and has not run: whoever aborts it may drop it.
+    const CANCEL_IN_PLACE: bool = true;
+
+    fn schedule(scheduled: Scheduled<Self>) {
+        drop(scheduled.into_runnable());
+    }
+}
+
+/// Names a pool for good. An address would not do: a destructor of a thread-local may still ask
+/// after the pool is gone and another one lives in its place.
+type PoolId = u64;
+
+static NEXT_POOL: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// The pool whose worker this thread is.
+    static WORKER_OF: Cell<Option<PoolId>> = const { Cell::new(None) };
+}
+
+impl ThreadPool {
+    /// A pool of at most `threads` threads, with an unbounded queue.
+    ///
+    /// # Panics
+    /// When `threads` is 0.
+    pub fn new(threads: usize) -> Self {
+        Self::builder().threads(threads).build()
+    }
+
+    /// A pool with other settings.
+    pub fn builder() -> ThreadPoolBuilder {
+        ThreadPoolBuilder::new()
+    }
+
+    pub(super) fn with_settings(settings: Settings) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                // Relaxed: distinct numbers are all that is asked.
+                id: NEXT_POOL.fetch_add(1, Ordering::Relaxed),
+                queue: Queue::new(settings.threads, settings.capacity),
+                settings,
+                next_number: AtomicUsize::new(0),
+            }),
+        }
+    }
+
+    /// Runs `job` on a thread of the pool.
+    ///
+    /// Waits only where the queue is bounded ([`ThreadPoolBuilder::capacity`]) and full, and not
+    /// in a job of this pool. When the pool is or gets shut down, the handle reports
+    /// [`JoinError::Closed`]; when the pool has no thread and cannot start one,
+    /// [`JoinError::Start`].
+    ///
+    /// # Cancellation
+    /// Dropping the handle detaches the job. [`JoinHandle::abort`] drops it while it is queued (an
+    /// empty place stays in the queue until a thread comes to it); a running job runs on.
+    ///
+    /// # Panics
+    /// With a bounded queue, on a thread that runs an executor: it might have to wait there. Use
+    /// [`try_submit`](Self::try_submit).
+    #[track_caller]
+    pub fn submit<T, F>(&self, job: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let when_full = self.when_full();
+        let (runnable, handle) = new_task(Job::new(job), OnPool);
+        match self.shared.queue.push(runnable, when_full) {
+            Ok(admitted) => self.follow(admitted),
+            Err(runnable) => runnable.fail(JoinError::Closed),
+        }
+        handle
+    }
+
+    /// As [`submit`](Self::submit), but never waits.
+    ///
+    /// # Errors
+    /// When a bounded queue is full, or the pool is shut down: with the closure inside.
+    ///
+    /// # Example
+    /// ```
+    /// use tatkal_executor::{ThreadPool, TrySubmitError};
+    /// let pool = ThreadPool::builder().threads(1).capacity(0).build();
+    /// let (go, wait) = std::sync::mpsc::channel::<()>();
+    /// let first = pool.try_submit(move || wait.recv()).unwrap();
+    /// match pool.try_submit(|| "later") {
+    ///     Err(TrySubmitError::Full(job)) => assert_eq!(job(), "later"), // run it here instead
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// drop(go);
+    /// # let _ = first.join();
+    /// ```
+    pub fn try_submit<T, F>(&self, job: F) -> Result<JoinHandle<T>, TrySubmitError<F>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let place = match self.shared.queue.place() {
+            Ok(place) => place,
+            Err(Refused::Full) => return Err(TrySubmitError::Full(job)),
+            Err(Refused::Closed) => return Err(TrySubmitError::Closed(job)),
+        };
+        // Under the lock that `place` holds: an allocation, no user code.
+        let (runnable, handle) = new_task(Job::new(job), OnPool);
+        let admitted = place.fill(runnable);
+        self.follow(admitted);
+        Ok(handle)
+    }
+
+    /// Takes no more jobs; `how` says what becomes of the queued ones, and whether to wait.
+    ///
+    /// Running jobs run on. May be called more than once, from any thread: a later call may still
+    /// cancel what is queued, or wait. In a job of this pool it does not wait, whatever `how`
+    /// says: the pool cannot end before the job does.
+    ///
+    /// # Panics
+    /// When it would wait on a thread that runs an executor.
+    ///
+    /// # Example
+    /// ```
+    /// use tatkal_executor::{JoinError, Shutdown, ThreadPool};
+    /// let pool = ThreadPool::new(1);
+    /// let first = pool.submit(|| "done");
+    /// pool.shutdown(Shutdown::finish());
+    /// assert!(first.is_finished());
+    /// assert!(matches!(pool.submit(|| "more").join(), Err(JoinError::Closed)));
+    /// ```
+    #[track_caller]
+    pub fn shutdown(&self, how: Shutdown) {
+        let wait = how.wait && !self.is_own_worker();
+        if wait {
+            refuse_if_entered();
+        }
+        self.close(how.cancel_queued, wait);
+    }
+
+    /// The most threads there may be.
+    pub fn workers(&self) -> usize {
+        self.shared.settings.threads
+    }
+
+    /// How many threads there are now.
+    pub fn threads(&self) -> usize {
+        self.shared.queue.roster().threads
+    }
+
+    /// How many of them have nothing to do.
+    pub fn idle_threads(&self) -> usize {
+        let roster = self.shared.queue.roster();
+        roster.threads - roster.running()
+    }
+
+    /// How many jobs wait for a thread. Aborted ones count until a thread comes to them.
+    pub fn queued(&self) -> usize {
+        self.shared.queue.roster().jobs
+    }
+
+    #[track_caller]
+    fn when_full(&self) -> WhenFull {
+        if self.shared.settings.capacity.is_none() || self.is_own_worker() {
+            return WhenFull::Exceed;
+        }
+        refuse_if_entered();
+        WhenFull::Wait
+    }
+
+    fn is_own_worker(&self) -> bool {
+        WORKER_OF.get() == Some(self.shared.id)
+    }
+
+    fn follow(&self, admitted: Admitted) {
+        if admitted == Admitted::StartThread {
+            start_thread(&self.shared);
+        }
+    }
+
+    fn close(&self, cancel_queued: bool, wait: bool) {
+        // Dropping a runnable cancels it, here and without the lock.
+        drop(self.shared.queue.close(cancel_queued));
+        if wait {
+            self.shared.queue.join_threads();
+        }
+    }
+}
+
+fn start_thread(shared: &Arc<Shared>) {
+    // Relaxed: distinct numbers are all that is asked.
+    let number = shared.next_number.fetch_add(1, Ordering::Relaxed);
+    let mut builder = thread::Builder::new().name(format!("{}-{number}", shared.settings.name));
+    if let Some(bytes) = shared.settings.stack_size {
+        builder = builder.stack_size(bytes);
+    }
+    let for_worker = shared.clone();
+    match builder.spawn(move || work(&for_worker)) {
+        Ok(thread) => shared.queue.thread_started(thread),
+        Err(error) => {
+            for runnable in shared.queue.start_failed() {
+                runnable.fail(JoinError::Start(copy(&error)));
+            }
+        }
+    }
+}
+
+/// The same error once more: several jobs may fail for one reason.
+fn copy(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
+
+/// The life of one thread.
+fn work(shared: &Arc<Shared>) {
+    WORKER_OF.set(Some(shared.id));
+    call(&shared.settings.on_thread_start);
+    let mut job = shared.queue.first();
+    while let Some(runnable) = job {
+        runnable.run();
+        job = shared.queue.next();
+    }
+    call(&shared.settings.on_thread_stop);
+}
+
+fn call(hook: &Option<Hook>) {
+    if let Some(hook) = hook {
+        // The panic hook has printed it. The thread is counted on and must go on.
+        let _ = catch_unwind(AssertUnwindSafe(|| hook()));
+    }
+}
+
+impl Default for ThreadPool {
+    /// A pool of CPython's default size: four threads more than there are
+    /// [CPUs](crate::available_cpus), because blocking jobs leave CPUs free, and 32 at most.
+    fn default() -> Self {
+        Self::builder().build()
+    }
+}
+
+impl Drop for ThreadPool {
+    fn drop(&mut self) {
+        if !self.shared.queue.is_closed() {
+            self.close(false, !self.is_own_worker());
+        }
+    }
+}
+
+impl Executor for ThreadPool {
+    #[track_caller]
+    fn submit<F, A, R>(&self, function: F, argument: A) -> JoinHandle<R>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Portable,
+        R: Portable,
+    {
+        refuse_captures::<F>();
+        ThreadPool::submit(self, move || function(argument))
+    }
+
+    fn workers(&self) -> usize {
+        ThreadPool::workers(self)
+    }
+
+    #[track_caller]
+    fn shutdown(&self, how: Shutdown) {
+        ThreadPool::shutdown(self, how);
+    }
+}
+
+/// Why [`ThreadPool::try_submit`] did not take a job; the job is inside.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum TrySubmitError<F> {
+    /// The queue is bounded and full: try again later, or run the job yourself.
+    Full(F),
+    /// The pool is shut down and takes no more work.
+    Closed(F),
+}
+
+impl<F> TrySubmitError<F> {
+    /// The job.
+    pub fn into_job(self) -> F {
+        match self {
+            TrySubmitError::Full(job) | TrySubmitError::Closed(job) => job,
+        }
+    }
+}
+
+impl<F> fmt::Debug for TrySubmitError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TrySubmitError::Full(_) => "Full(..)",
+            TrySubmitError::Closed(_) => "Closed(..)",
+        })
+    }
+}
+
+impl<F> fmt::Display for TrySubmitError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TrySubmitError::Full(_) => "the pool's queue is full",
+            TrySubmitError::Closed(_) => "the pool is shut down and takes no more work",
+        })
+    }
+}
+
+impl<F> std::error::Error for TrySubmitError<F> {}
+
+impl fmt::Debug for ThreadPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let roster = self.shared.queue.roster();
+        f.debug_struct("ThreadPool")
+            .field("name", &self.shared.settings.name)
+            .field("workers", &roster.limit)
+            .field("threads", &roster.threads)
+            .field("idle_threads", &(roster.threads - roster.running()))
+            .field("queued", &roster.jobs)
+            .finish()
+    }
+}
