@@ -443,3 +443,6 @@ impl std::fmt::Debug for Snapshot {
         write!(f, "{} ({} references)", names.join("|"), self.references())
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,0 +1,480 @@
+//! Every state that a task can reach, by every order of transitions, with I1 to I5 checked in each.
+//!
+//! Beside the word stands a ghost that counts what really exists: runnables, wakers, handles, the
+//! owner of RUNNING, what is in the stage. From a new task on, every step that any holder could
+//! take next is taken, until no new state turns up. Transitions are atomic, so all interleavings
+//! of them are all interleavings there are (what lies between them is loom's job).
+
+use super::*;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Enough of each to collide: two wakers can race each other, one more says nothing new.
+const MAX_WAKERS: u8 = 2;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Runner {
+    /// Inside the future's `poll`.
+    Polling,
+    /// The future goes next, then the output is stored.
+    Retiring,
+    /// COMPLETE is set; the output is the runner's to drop when there is no handle, and the
+    /// references go last.
+    Leaving,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Handle {
+    /// Not waiting; the join waker field is the handle's.
+    Quiet,
+    /// Its waker lies in the field.
+    Waiting,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Future,
+    Output,
+    Empty,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Ghost {
+    word: usize,
+    runnables: u8,
+    husks: u8,
+    runner: Option<Runner>,
+    wakers: u8,
+    /// Does the list of live tasks hold its reference?
+    listed: bool,
+    handle: Option<Handle>,
+    aborters: u8,
+    stage: Stage,
+    /// A wake, or an abort, that no poll has answered yet.
+    owed: bool,
+    freed: bool,
+}
+
+/// What kind of owner the task has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Owner {
+    in_place: bool,
+    listed: bool,
+}
+
+impl Ghost {
+    fn new(owner: Owner) -> Self {
+        let references = 2 + usize::from(owner.listed);
+        Self {
+            word: Snapshot::new(references + 1).0,
+            runnables: 1,
+            husks: 0,
+            runner: None,
+            wakers: 0,
+            listed: owner.listed,
+            handle: Some(Handle::Quiet),
+            aborters: 1,
+            stage: Stage::Future,
+            owed: true,
+            freed: false,
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        Snapshot(self.word)
+    }
+
+    /// Applies a transition of the real state word.
+    fn apply<A>(&mut self, transition: impl FnOnce(&State) -> A) -> A {
+        assert!(!self.freed, "used after the free: {self:?}");
+        let state = State::new(self.snapshot());
+        let action = transition(&state);
+        self.word = state.load().0;
+        action
+    }
+
+    fn drop_references(&mut self, count: usize) {
+        if self.apply(|state| state.drop_references(count)) {
+            self.free();
+        }
+    }
+
+    fn free(&mut self) {
+        assert!(!self.freed);
+        if self.snapshot().is_complete() {
+            assert_eq!(self.stage, Stage::Empty, "an output leaks: {self:?}");
+        } else {
+            assert_eq!(self.stage, Stage::Future);
+            self.stage = Stage::Empty;
+        }
+        self.freed = true;
+    }
+
+    fn take_output(&mut self) {
+        assert_eq!(self.stage, Stage::Output, "{self:?}");
+        self.stage = Stage::Empty;
+    }
+
+    fn make_runnable(&mut self) {
+        assert!(!self.snapshot().is_complete(), "{self:?}");
+        self.runnables += 1;
+    }
+
+    fn start_running(&mut self, runner: Runner) {
+        assert_eq!(self.runner, None, "I2: two owners of RUNNING: {self:?}");
+        assert_eq!(self.stage, Stage::Future, "{self:?}");
+        self.runner = Some(runner);
+    }
+
+    /// I1 to I5, and that nothing that was asked for is forgotten.
+    fn check(&self) {
+        let word = self.snapshot();
+        let holders = self.runnables
+            + self.husks
+            + u8::from(self.runner.is_some())
+            + self.wakers
+            + u8::from(self.listed)
+            + u8::from(self.handle.is_some())
+            + self.aborters;
+        if self.freed {
+            assert_eq!(holders, 0, "I5: freed under a holder: {self:?}");
+            return;
+        }
+        assert_eq!(word.references(), usize::from(holders), "I5: {self:?}");
+        assert!(holders > 0, "I5: nobody is left to free it: {self:?}");
+        let owns_stage = matches!(self.runner, Some(Runner::Polling | Runner::Retiring));
+        assert_eq!(word.is_running(), owns_stage, "I2: {self:?}");
+        assert!(!(word.is_running() && word.is_complete()), "I3: {self:?}");
+        assert!(self.runnables <= 1, "I1: {self:?}");
+        if self.runnables == 1 {
+            assert!(word.is_scheduled(), "I1: {self:?}");
+        }
+        if self.runner == Some(Runner::Polling) {
+            assert_eq!(self.runnables, 0, "I1: polled while queued: {self:?}");
+        }
+        assert_eq!(
+            self.stage == Stage::Future,
+            !word.is_complete(),
+            "the stage needs no tag: {self:?}"
+        );
+        if !word.is_complete() && !word.is_running() {
+            assert_eq!(
+                self.runnables == 1,
+                word.is_scheduled(),
+                "a SCHEDULED that nobody will run: {self:?}"
+            );
+            assert!(!self.owed || self.runnables == 1, "lost wake-up: {self:?}");
+        }
+        if !word.is_complete() {
+            assert_eq!(word.has_join_interest(), self.handle.is_some(), "{self:?}");
+        }
+        if !word.is_complete() {
+            let waiting = self.handle == Some(Handle::Waiting);
+            assert_eq!(word.has_join_waker(), waiting, "I4: {self:?}");
+        }
+    }
+
+    /// Every state that one step of one holder leads to.
+    fn steps(&self, owner: Owner) -> Vec<(&'static str, Ghost)> {
+        let mut next = Vec::new();
+        let mut step = |name: &'static str, enabled: bool, change: &dyn Fn(&mut Ghost)| {
+            if enabled && !self.freed {
+                let mut ghost = *self;
+                change(&mut ghost);
+                next.push((name, ghost));
+            }
+        };
+        step("a runnable is run", self.runnables > 0, &|g| {
+            g.runnables -= 1;
+            match g.apply(State::transition_to_running) {
+                ToRunning::Poll => {
+                    g.owed = false;
+                    g.start_running(Runner::Polling);
+                }
+                ToRunning::Cancel => g.start_running(Runner::Retiring),
+                ToRunning::Husk => g.husks += 1,
+            }
+        });
+        step("a runnable is dropped", self.runnables > 0, &|g| {
+            g.runnables -= 1;
+            match g.apply(State::transition_to_running) {
+                ToRunning::Poll | ToRunning::Cancel => g.start_running(Runner::Retiring),
+                ToRunning::Husk => g.husks += 1,
+            }
+        });
+        step("a husk goes", self.husks > 0, &|g| {
+            g.husks -= 1;
+            g.drop_references(1);
+        });
+        step(
+            "poll: Pending",
+            self.runner == Some(Runner::Polling),
+            &|g| {
+                let action = g.apply(State::transition_to_idle);
+                g.runner = None;
+                match action {
+                    ToIdle::Idle => {}
+                    ToIdle::Free => g.free(),
+                    ToIdle::Reschedule => g.make_runnable(),
+                    ToIdle::Cancel => g.runner = Some(Runner::Retiring),
+                }
+            },
+        );
+        step("poll: Ready", self.runner == Some(Runner::Polling), &|g| {
+            g.runner = Some(Runner::Retiring);
+        });
+        step("complete", self.runner == Some(Runner::Retiring), &|g| {
+            assert_eq!(g.stage, Stage::Future);
+            g.stage = Stage::Output;
+            let word = g.apply(State::transition_to_complete);
+            g.runner = Some(Runner::Leaving);
+            if !word.has_join_interest() {
+                g.take_output();
+            } else {
+                let waiting = g.handle == Some(Handle::Waiting);
+                assert_eq!(word.has_join_waker(), waiting, "I4: {g:?}");
+            }
+        });
+        step("leave", self.runner == Some(Runner::Leaving), &|g| {
+            g.runner = None;
+            let listed = std::mem::take(&mut g.listed);
+            g.drop_references(1 + usize::from(listed));
+        });
+        let polling = self.runner == Some(Runner::Polling);
+        let has_waker = self.wakers > 0 || polling;
+        step(
+            "a waker is cloned",
+            has_waker && self.wakers < MAX_WAKERS,
+            &|g| {
+                g.apply(State::add_reference);
+                g.wakers += 1;
+            },
+        );
+        step("wake by value", self.wakers > 0, &|g| {
+            g.wakers -= 1;
+            g.owed |= !g.snapshot().is_complete();
+            match g.apply(State::wake_by_value) {
+                Wake::Nothing => {}
+                Wake::Schedule => g.make_runnable(),
+                Wake::Free => g.free(),
+            }
+        });
+        step("wake by reference", has_waker, &|g| {
+            g.owed |= !g.snapshot().is_complete();
+            match g.apply(State::wake_by_ref) {
+                Wake::Nothing => {}
+                Wake::Schedule => g.make_runnable(),
+                Wake::Free => unreachable!("the waker is still there"),
+            }
+        });
+        step("a waker is dropped", self.wakers > 0, &|g| {
+            g.wakers -= 1;
+            g.drop_references(1);
+        });
+        step("abort", self.aborters > 0 || self.handle.is_some(), &|g| {
+            g.owed |= !g.snapshot().is_complete();
+            let before = g.snapshot();
+            match g.apply(|state| state.abort(owner.in_place)) {
+                Abort::Nothing => {}
+                Abort::Running => assert!(!before.is_cancelled(), "told twice: {g:?}"),
+                Abort::Schedule => {
+                    assert!(!owner.in_place);
+                    g.make_runnable();
+                }
+                Abort::InPlace => {
+                    assert!(owner.in_place);
+                    g.apply(State::add_reference);
+                    g.start_running(Runner::Retiring);
+                }
+            }
+        });
+        step("an abort handle is dropped", self.aborters > 0, &|g| {
+            g.aborters -= 1;
+            g.drop_references(1);
+        });
+        step("shutdown", self.listed, &|g| {
+            g.listed = false;
+            if g.apply(State::transition_to_shutdown) {
+                g.start_running(Runner::Retiring);
+            } else {
+                g.drop_references(1);
+            }
+        });
+        let complete = self.snapshot().is_complete();
+        step(
+            "the output is read",
+            self.handle.is_some() && complete,
+            &|g| {
+                g.handle = None;
+                g.take_output();
+                g.drop_references(1);
+            },
+        );
+        // The word as the handle sees it may be older than the transition: both are tried
+        // whether or not the task is complete.
+        step(
+            "a join waker is set",
+            self.handle == Some(Handle::Quiet),
+            &|g| {
+                let waits = g.apply(State::set_join_waker);
+                assert_eq!(waits, !complete, "a handle that waits for nothing: {g:?}");
+                g.handle = Some(if waits {
+                    Handle::Waiting
+                } else {
+                    Handle::Quiet
+                });
+            },
+        );
+        step(
+            "a join waker is taken back",
+            self.handle == Some(Handle::Waiting),
+            &|g| {
+                let taken_back = g.apply(State::unset_join_waker);
+                assert_eq!(taken_back, !complete, "{g:?}");
+                g.handle = Some(if taken_back {
+                    Handle::Quiet
+                } else {
+                    Handle::Waiting
+                });
+            },
+        );
+        step("the handle is dropped", self.handle.is_some(), &|g| {
+            g.handle = None;
+            if g.apply(State::drop_join_interest) {
+                g.take_output();
+            }
+            g.drop_references(1);
+        });
+        next
+    }
+}
+
+/// Explores everything that is reachable; gives every state with the steps that lead there.
+fn explore(owner: Owner) -> BTreeMap<Ghost, Option<(&'static str, Ghost)>> {
+    let start = Ghost::new(owner);
+    let mut seen = BTreeMap::from([(start, None)]);
+    let mut queue = VecDeque::from([start]);
+    while let Some(ghost) = queue.pop_front() {
+        let checked = std::panic::catch_unwind(|| {
+            ghost.check();
+            ghost.steps(owner)
+        });
+        let Ok(steps) = checked else {
+            print_path(&seen, ghost);
+            panic!("{owner:?}: see the steps above");
+        };
+        for (name, next) in steps {
+            seen.entry(next).or_insert_with(|| {
+                queue.push_back(next);
+                Some((name, ghost))
+            });
+        }
+    }
+    seen
+}
+
+/// The shortest way to a state, for whoever broke it.
+fn print_path(seen: &BTreeMap<Ghost, Option<(&'static str, Ghost)>>, mut ghost: Ghost) {
+    let mut path = Vec::new();
+    while let Some((name, before)) = seen[&ghost] {
+        path.push(format!("{name:30} -> {:?}", ghost.snapshot()));
+        ghost = before;
+    }
+    for line in path.iter().rev() {
+        eprintln!("{line}");
+    }
+}
+
+fn owners() -> impl Iterator<Item = Owner> {
+    [false, true].into_iter().flat_map(|in_place| {
+        [false, true]
+            .into_iter()
+            .map(move |listed| Owner { in_place, listed })
+    })
+}
+
+#[test]
+fn no_order_of_transitions_breaks_an_invariant() {
+    for owner in owners() {
+        let seen = explore(owner);
+        assert!(seen.len() > 500, "{owner:?}: only {} states", seen.len());
+        // Some way leads to each end, so the exploration did not stop short of one.
+        assert!(seen.keys().any(|g| g.freed && g.snapshot().is_complete()));
+        assert!(seen.keys().any(|g| g.snapshot().is_cancelled()));
+    }
+}
+
+#[test]
+fn every_task_can_come_to_its_end_from_every_state() {
+    // Backwards from the freed states: whoever cannot be reached has lost a reference.
+    for owner in owners() {
+        let seen = explore(owner);
+        let mut before: BTreeMap<Ghost, Vec<Ghost>> = BTreeMap::new();
+        for ghost in seen.keys() {
+            for (_, next) in ghost.steps(owner) {
+                before.entry(next).or_default().push(*ghost);
+            }
+        }
+        let mut queue: Vec<_> = seen.keys().filter(|g| g.freed).copied().collect();
+        let mut ending: std::collections::BTreeSet<_> = queue.iter().copied().collect();
+        while let Some(ghost) = queue.pop() {
+            for earlier in before.get(&ghost).into_iter().flatten() {
+                if ending.insert(*earlier) {
+                    queue.push(*earlier);
+                }
+            }
+        }
+        assert_eq!(ending.len(), seen.len(), "{owner:?}");
+    }
+}
+
+#[test]
+fn complete_is_final_and_cancelled_stays() {
+    for owner in owners() {
+        for ghost in explore(owner).keys() {
+            for (name, next) in ghost.steps(owner) {
+                let (word, after) = (ghost.snapshot(), next.snapshot());
+                assert!(
+                    !word.is_complete() || after.is_complete(),
+                    "{name}: {ghost:?}"
+                );
+                assert!(
+                    !word.is_cancelled() || after.is_cancelled(),
+                    "{name}: {ghost:?}"
+                );
+                let interest = word.has_join_interest() || !after.has_join_interest();
+                assert!(interest, "{name}: a handle out of nothing: {ghost:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_task_without_a_list_that_everybody_forgot_is_freed_with_its_future() {
+    let owner = Owner {
+        in_place: false,
+        listed: false,
+    };
+    let forgotten = explore(owner)
+        .into_keys()
+        .any(|g| g.freed && !g.snapshot().is_complete() && g.stage == Stage::Empty);
+    assert!(forgotten, "polled, pending, and no waker was kept");
+    // With a list that cannot be: its reference goes only as the task completes.
+    let listed = Owner {
+        listed: true,
+        ..owner
+    };
+    assert!(
+        explore(listed)
+            .into_keys()
+            .all(|g| !g.freed || g.snapshot().is_complete())
+    );
+}
+
+#[test]
+fn the_words_of_a_state_are_named_in_messages() {
+    let word = Snapshot::new(2).with(RUNNING | CANCELLED);
+    assert_eq!(
+        format!("{word:?}"),
+        "RUNNING|SCHEDULED|CANCELLED|JOIN_INTEREST (2 references)"
+    );
+}
