@@ -33,7 +33,25 @@ mod sealed {
 }
 
 /// All addresses of `target`, in the order to try them.
-pub(crate) async fn lookup(target: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
+///
+/// For those who want more than the first that answers, such as a time limit for each; others
+/// leave it to [`TcpStream::connect`](super::TcpStream::connect).
+///
+/// # Errors
+/// Those of the resolver, and `InvalidInput` for what is not an address with a port.
+///
+/// # Cancellation
+/// The resolver cannot be stopped: it goes on, on its own thread, and its answer is dropped.
+///
+/// # Example
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// let addresses = tatkal::block_on(tatkal::net::lookup(("localhost", 80)))?;
+/// assert!(addresses.iter().all(|address| address.port() == 80));
+/// # Ok(())
+/// # }
+/// ```
+pub async fn lookup(target: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
     match target.target()? {
         Target::Known(addresses) => Ok(addresses),
         Target::Named(host, port) => {

@@ -14,6 +14,6 @@ mod socket;
 mod split;
 mod tcp;
 
-pub use lookup::ToSocketAddrs;
+pub use lookup::{ToSocketAddrs, lookup};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use tcp::{Incoming, TcpListener, TcpStream};
