@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use workloads::http::error::Phase;
 use workloads::http::request::Method;
-use workloads::http::{Config, Deadline, Error, Reason, Response, Url, blocking, client};
+use workloads::http::{Config, Deadline, Error, Reason, Response, Url, client};
 
+use crate::support::drivers::DRIVERS;
 use crate::support::machine::Machine;
 use crate::support::pipe::{Memory, pipe};
 use crate::support::server::{Script, serve};
+use crate::support::tls::Authority;
 
 fn phase(error: &Error) -> Phase {
     assert!(error.is_timeout(), "{error}");
@@ -117,68 +119,94 @@ fn a_refused_connection_says_whose() {
         .local_addr()
         .unwrap();
     let url = Url::parse(&format!("http://{address}/x")).unwrap();
-    let error = blocking::Client::new(Config::default())
-        .get(&url, Deadline::NEVER)
-        .unwrap_err();
-    let start = format!("http://{address}/x: cannot connect to {address}: ");
-    assert!(error.to_string().starts_with(&start), "{error}");
+    for driver in DRIVERS {
+        let error = driver
+            .client(Config::default())
+            .get(&url, Deadline::NEVER)
+            .unwrap_err();
+        let start = format!("http://{address}/x: cannot connect to {address}: ");
+        assert!(error.to_string().starts_with(&start), "{driver:?}: {error}");
+    }
 }
 
 #[test]
-fn a_thread_does_not_wait_for_a_silent_server_nor_for_a_talkative_one() {
+fn neither_waits_for_a_silent_server_nor_for_a_talkative_one() {
     let brief = Duration::from_millis(100);
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-    for (script, expected) in [
-        (vec![Script::Request, Script::AwaitClose], Phase::Head),
-        (
-            vec![Script::Request, Script::say("HTTP/1.1"), Script::AwaitClose],
-            Phase::Head,
-        ),
-        (
-            vec![Script::Request, Script::say(chunked), Script::AwaitClose],
-            Phase::Body,
-        ),
-        (
-            vec![
-                Script::Request,
-                Script::say(chunked),
-                Script::Endlessly(b"1\r\nx\r\n".into()),
-            ],
-            Phase::Body,
-        ),
-    ] {
-        let server = serve(vec![script]);
-        let mut config = Config::default();
-        config.limits.body = u64::MAX;
-        let client = blocking::Client::new(config);
+    let cases = || {
+        [
+            (vec![Script::Request, Script::AwaitClose], Phase::Head),
+            (
+                vec![Script::Request, Script::say("HTTP/1.1"), Script::AwaitClose],
+                Phase::Head,
+            ),
+            (
+                vec![Script::Request, Script::say(chunked), Script::AwaitClose],
+                Phase::Body,
+            ),
+            (
+                vec![
+                    Script::Request,
+                    Script::say(chunked),
+                    Script::Endlessly(b"1\r\nx\r\n".into()),
+                ],
+                Phase::Body,
+            ),
+        ]
+    };
+    for driver in DRIVERS {
+        for (script, expected) in cases() {
+            let server = serve(vec![script]);
+            let mut config = Config::default();
+            config.limits.body = u64::MAX;
+            let client = driver.client(config);
+            let error = client
+                .get(&server.url("/x"), Deadline::after(brief))
+                .unwrap_err();
+            assert_eq!(phase(&error), expected, "{driver:?}: {error}");
+            assert_eq!(client.idle_connections(), 0);
+            drop(client);
+            server.finish();
+        }
+    }
+}
+
+#[test]
+fn a_server_that_stops_within_the_tls_handshake_is_not_waited_for() {
+    for driver in DRIVERS {
+        let server = serve(vec![vec![Script::AwaitClose]]);
+        let url = Url::parse(&format!("https://{}/", server.address)).unwrap();
+        let client = driver.client(Authority::new("ours").trusted());
         let error = client
-            .get(&server.url("/x"), Deadline::after(brief))
+            .get(&url, Deadline::after(Duration::from_millis(100)))
             .unwrap_err();
-        assert_eq!(phase(&error), expected, "{error}");
-        drop(client);
+        assert_eq!(phase(&error), Phase::Handshake, "{driver:?}: {error}");
+        assert!(
+            error.to_string().ends_with("s while in the TLS handshake"),
+            "{error}"
+        );
         server.finish();
     }
 }
 
 #[test]
-fn a_thread_resolves_a_name() {
-    let script = || vec![Script::Request, Script::say("HTTP/1.1 204 x\r\n\r\n")];
-    let server = serve(vec![script(), script()]);
-    let url = Url::parse(&format!("http://localhost:{}/", server.address.port())).unwrap();
-    for deadline in [Deadline::NEVER, Deadline::after(Duration::from_secs(30))] {
-        let config = Config {
-            keep_alive: false,
-            ..Config::default()
-        };
-        assert_eq!(
-            blocking::Client::new(config)
-                .get(&url, deadline)
-                .unwrap()
-                .status,
-            204
-        );
+fn a_name_is_resolved() {
+    for driver in DRIVERS {
+        let script = || vec![Script::Request, Script::say("HTTP/1.1 204 x\r\n\r\n")];
+        let server = serve(vec![script(), script()]);
+        let url = Url::parse(&format!("http://localhost:{}/", server.address.port())).unwrap();
+        for deadline in [Deadline::NEVER, Deadline::after(Duration::from_secs(30))] {
+            let config = Config {
+                keep_alive: false,
+                ..Config::default()
+            };
+            assert_eq!(
+                driver.client(config).get(&url, deadline).unwrap().status,
+                204
+            );
+        }
+        assert!(server.finish()[0].contains("\r\nHost: localhost:"));
     }
-    assert!(server.finish()[0].contains("\r\nHost: localhost:"));
 }
 
 /// Polls once, with a waker that wakes nobody.

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 use workloads::http::request::Method;
+use workloads::http::tatkal_net::TatkalNet;
 use workloads::http::{Config, Deadline, Error, Reason, Response, Url, client};
 
 use crate::support::cases::{Case, EXCESS, UNTIL_CLOSE, WHOLE, WRONG};
@@ -183,8 +184,7 @@ fn a_client_is_shared_by_threads() {
 fn a_fetch_can_be_spawned_on_many_threads() {
     fn spawnable<T: Send>(_: T) {}
     fn shareable<T: Sync>(_: &T) {}
-    use crate::support::drivers::Immediate;
-    let client = client::Client::new(Config::default(), Immediate);
+    let client = client::Client::new(Config::default(), TatkalNet);
     let url = Url::parse("http://127.0.0.1/").unwrap();
     shareable(&client);
     spawnable(client.get(&url, soon()));

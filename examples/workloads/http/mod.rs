@@ -52,7 +52,7 @@
 //! `url.rs`, `request.rs`, `headers.rs`, `head.rs`, `chunked.rs`, `body.rs`, `exchange.rs` (one
 //! answer); `tls.rs`, `session.rs` (what is around it); `config.rs`, `deadline.rs`, `pool.rs`,
 //! `redirect.rs`, `step.rs`, `talk.rs`, `fetch.rs` (the whole fetch); `probe.rs`, `blocking.rs`,
-//! `client.rs` (its drivers).
+//! `client.rs` (its drivers), `tatkal_net.rs`.
 
 pub mod blocking;
 pub mod body;
@@ -73,6 +73,7 @@ pub mod response;
 pub mod session;
 pub mod step;
 pub mod talk;
+pub mod tatkal_net;
 pub mod tls;
 pub mod url;
 
