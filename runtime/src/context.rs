@@ -18,12 +18,14 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
-use tatkal_executor::SpawnHandle;
+use tatkal_executor::{SpawnHandle, ThreadPool};
 
-/// What sockets and sleeps use of a runtime.
+/// What sockets, sleeps and lookups use of a runtime.
 pub(crate) struct Shared {
     pub(crate) registry: Arc<Registry>,
     pub(crate) timers: Timers,
+    /// For work that blocks.
+    pub(crate) pool: ThreadPool,
 }
 
 /// The runtime of this thread.

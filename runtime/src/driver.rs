@@ -21,7 +21,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
-use tatkal_executor::Driver;
+use tatkal_executor::{Driver, ThreadPool};
 
 pub(crate) struct EventLoop {
     reactor: Reactor,
@@ -32,7 +32,7 @@ pub(crate) struct EventLoop {
 }
 
 impl EventLoop {
-    pub(crate) fn new(backend: Backend, clock: Clock) -> io::Result<EventLoop> {
+    pub(crate) fn new(backend: Backend, clock: Clock, pool: ThreadPool) -> io::Result<EventLoop> {
         let reactor = Reactor::new(backend)?;
         if let Some(test) = clock.as_test() {
             test.subscribe(reactor.unparker());
@@ -40,6 +40,7 @@ impl EventLoop {
         let shared = Shared {
             registry: reactor.registry().clone(),
             timers: Timers::new(clock, reactor.unparker()),
+            pool,
         };
         Ok(EventLoop {
             reactor,

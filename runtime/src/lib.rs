@@ -40,6 +40,7 @@ mod sync;
 pub mod time;
 
 pub use async_fd::Async;
+pub use blocking::spawn_blocking;
 pub use reactor::Backend;
 pub use runtime::{Builder, EnterGuard, Handle, Runtime, block_on};
 pub use signal::ctrl_c;

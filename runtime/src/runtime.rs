@@ -11,6 +11,7 @@
 //!           task drops may still use its socket, and may open a new one in vain.
 //! Next: nothing. `examples/` is where to go from here.
 
+use crate::blocking;
 use crate::context::{self, As, Entered, Shared};
 use crate::driver::EventLoop;
 use crate::reactor::Backend;
@@ -115,6 +116,17 @@ impl Runtime {
         self.executor().spawn_local(future)
     }
 
+    /// Runs a closure that blocks on the runtime's thread pool: see [`spawn_blocking`].
+    ///
+    /// [`spawn_blocking`]: crate::spawn_blocking
+    pub fn spawn_blocking<T, F>(&self, job: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.handle.spawn_blocking(job)
+    }
+
     /// A handle for use anywhere: cheap to clone, and `Send`.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -136,6 +148,7 @@ impl Drop for Runtime {
     fn drop(&mut self) {
         let _context = self.handle.enter_as(As::Guest);
         drop(self.executor.take());
+        blocking::close(&self.handle.shared.pool);
     }
 }
 
@@ -182,6 +195,19 @@ impl Handle {
         F::Output: Send + 'static,
     {
         self.spawner.spawn(future)
+    }
+
+    /// Runs a closure that blocks on the runtime's thread pool: see [`spawn_blocking`].
+    ///
+    /// When the runtime is gone, the handle reports `Closed`.
+    ///
+    /// [`spawn_blocking`]: crate::spawn_blocking
+    pub fn spawn_blocking<T, F>(&self, job: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.shared.pool.submit(job)
     }
 
     /// Puts this thread on the runtime until the guard is dropped: sockets that are opened and
@@ -242,6 +268,7 @@ impl fmt::Debug for EnterGuard {
 pub struct Builder {
     backend: Backend,
     clock: Option<TestClock>,
+    blocking_threads: Option<usize>,
 }
 
 impl Builder {
@@ -257,13 +284,26 @@ impl Builder {
         self
     }
 
+    /// The most threads for [`spawn_blocking`](crate::spawn_blocking) and for name lookups; the
+    /// default is that of [`ThreadPool::default`](crate::ThreadPool). They are started when jobs
+    /// come.
+    ///
+    /// # Panics
+    /// When it is 0.
+    pub fn blocking_threads(mut self, threads: usize) -> Builder {
+        assert!(threads > 0, "a pool without threads would never run a job");
+        self.blocking_threads = Some(threads);
+        self
+    }
+
     /// Makes the runtime. It runs nothing before `block_on`.
     ///
     /// # Errors
     /// If the operating system refuses the event loop's descriptors.
     pub fn build(self) -> io::Result<Runtime> {
         let clock = self.clock.map_or_else(Clock::real, Clock::test);
-        let driver = EventLoop::new(self.backend, clock)?;
+        let pool = blocking::pool(self.blocking_threads);
+        let driver = EventLoop::new(self.backend, clock, pool)?;
         let shared = driver.shared().clone();
         let executor = LocalExecutor::new(driver);
         let handle = Handle {

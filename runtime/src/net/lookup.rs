@@ -3,7 +3,7 @@
 //! An address that is already one is used as it is. A name is looked up by the system's resolver,
 //! which blocks, and so not on the event loop's thread. Next: `socket.rs`.
 
-use crate::blocking;
+use crate::blocking::spawn_blocking;
 use std::io;
 use std::net::ToSocketAddrs as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -56,7 +56,7 @@ pub async fn lookup(target: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
         Target::Known(addresses) => Ok(addresses),
         Target::Named(host, port) => {
             let resolve = move || Ok((&*host, port).to_socket_addrs()?.collect());
-            blocking::on_a_thread(resolve).await
+            spawn_blocking(resolve).await.map_err(io::Error::other)?
         }
     }
 }
