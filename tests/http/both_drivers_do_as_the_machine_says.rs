@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use workloads::http::request::Method;
@@ -175,6 +176,28 @@ fn a_client_is_shared_by_threads() {
     std::thread::scope(|scope| {
         for _ in 0..connections {
             scope.spawn(|| assert_eq!(client.get(&url, soon()).unwrap().status, 204));
+        }
+    });
+    assert_eq!(server.finish().len(), connections);
+}
+
+#[test]
+fn a_client_is_shared_by_tasks_of_one_thread() {
+    let connections = 20;
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi";
+    let turn = || vec![Script::Request, Script::say(answer)];
+    let server = serve((0..connections).map(|_| turn()).collect());
+    let url = server.url("/x");
+    let runtime = tatkal::Runtime::new().unwrap();
+    let client = Rc::new(client::Client::new(Config::default(), TatkalNet));
+    let fetch = |_| {
+        let (client, url) = (client.clone(), url.clone());
+        runtime.spawn_local(async move { client.get(&url, soon()).await.unwrap().body })
+    };
+    let fetches: Vec<_> = (0..connections).map(fetch).collect();
+    runtime.block_on(async {
+        for fetch in fetches {
+            assert_eq!(fetch.await.unwrap(), b"hi");
         }
     });
     assert_eq!(server.finish().len(), connections);

@@ -17,35 +17,26 @@
 //!     trust            response.rs  body.rs  chunked.rs
 //! ```
 //!
-//! # API outline
+//! # The API in short
 //!
 //! ```text
-//! Url::parse("https://host:port/path?query") -> Result<Url, Error>      strict; no CR, LF, space, ...
-//! url.join("../other.jpg")                   -> Result<Url, Error>      RFC 3986, for redirects
+//! Url::parse("https://host:port/path?query") -> Result<Url, Error>   strict: repairs nothing
+//! Deadline::after(Duration) | at(Instant) | NEVER                    one for the whole fetch
+//! Config { tls, limits, max_redirects, keep_alive, idle_* }          Config::default() is fine
+//! Tls::system() | with_root_file(path) | with_root_pem(bytes)        whom to trust for https
 //!
-//! Deadline::after(Duration) | Deadline::at(Instant) | Deadline::NEVER   one for the whole request
-//!
-//! Config { tls: Tls, max_body, max_redirects, idle_per_origin, ... }    Config::default() is fine
-//! Tls::system()                              roots of the system, read at the first https request
-//! Tls::with_root_file(path)                  -> Result<Tls, Error>      --cacert: these roots only
-//!
-//! blocking::Client::new(config)              Sync: share it by reference or Arc
-//!     .get(&url, deadline)                   -> Result<Response, Error>
-//!     .head(&url, deadline)                  -> Result<Response, Error>
-//!
-//! client::Client::new(config, network)       Sync when the network's streams are Send
-//!     .get(&url, deadline).await             -> Result<Response, Error>
-//!     .head(&url, deadline).await            -> Result<Response, Error>
-//!
-//! client::Network (trait)                    resolve, connect, sleep_until: a runtime, or a test
-//! tatkal_net::TatkalNet                      the real one, over tatkal::net and tatkal::time
+//! blocking::Client::new(config)               Sync: threads share it
+//!     .get(&url, deadline)                    -> Result<Response, Error>, and .head()
+//! client::Client::new(config, TatkalNet)      Sync: tasks share it, on one thread or on many
+//!     .get(&url, deadline).await              -> Result<Response, Error>, and .head()
 //!
 //! Response { url, status, reason, headers, trailers, body, redirects, reused, timing }
-//!     .ok()                                  -> Result<Response, Error> status 2xx, or Reason::Status
-//!
-//! Error { url, reason: Reason }              Display names the URL and the reason
-//!     .is_timeout()
+//!     .ok()                                   -> Result<Response, Error>: Reason::Status unless 2xx
+//! Error { url, reason }                       prints as one line that names both; .is_timeout()
 //! ```
+//!
+//! What it does not do: proxies, cookies, compression, request bodies, HTTP/2, several addresses
+//! at once (they are tried one after the other, each with its share of the time).
 //!
 //! # Reading order
 //!
