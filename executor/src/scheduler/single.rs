@@ -285,10 +285,13 @@ impl LocalExecutor {
         unsafe { self.shared.spawn_here(future) }
     }
 
-    /// How many tasks are alive: spawned here and not complete.
+    /// How many tasks are alive: spawned here, or from other threads, and not complete.
     pub fn live_tasks(&self) -> usize {
         // SAFETY: the owner's thread; reading a number runs no user code.
-        unsafe { self.shared.with_local(|local| local.live.len()) }
+        unsafe {
+            self.shared.drain_inject();
+            self.shared.with_local(|local| local.live.len())
+        }
     }
 
     /// Runs `future` to completion, and every task of this executor meanwhile.

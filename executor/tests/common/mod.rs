@@ -95,6 +95,12 @@ pub async fn waiting(polls: Arc<AtomicUsize>, slot: WakerSlot, done: impl Fn() -
     .await;
 }
 
+/// A clone of the waker is called and consumed.
+#[allow(clippy::waker_clone_wake)] // by value is the point
+pub fn wake_by_value(waker: &Waker) {
+    waker.clone().wake();
+}
+
 /// Polls itself `turns` times more: enough for everything that is ready to run.
 pub async fn turns(turns: usize) {
     for _ in 0..turns {
