@@ -31,8 +31,10 @@ use tatkal::{AbortHandle, JoinHandle, Runtime};
 pub async fn serve(listener: TcpListener, config: Config) {
     let config = Arc::new(config);
     loop {
-        if let Ok((stream, _)) = listener.accept().await {
-            tatkal::spawn(attend(stream, config.clone())).detach();
+        match listener.accept().await {
+            Ok((stream, _)) => tatkal::spawn(attend(stream, config.clone())).detach(),
+            // Should an error stay, the connections there are must still have their turn.
+            Err(_) => tatkal::yield_now().await,
         }
     }
 }
