@@ -42,6 +42,32 @@ fn a_trusted_server_is_spoken_to_in_either_version() {
 }
 
 #[test]
+fn a_server_that_prefers_http_2_is_asked_for_http_1() {
+    let authority = Authority::new("ours");
+    let speaking = |protocols: &[&str]| {
+        let mut server = ServerConfig::clone(&authority.server("localhost"));
+        server.alpn_protocols = protocols
+            .iter()
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
+        let mut peer = Peer::new(Arc::new(server), ANSWER, false);
+        let mut machine = fetch(authority.trusted());
+        let result = converse(&mut machine, &mut peer, usize::MAX, usize::MAX);
+        (result.map(|(response, _)| response.body), peer)
+    };
+    let (answer, peer) = speaking(&["h2", "http/1.1"]);
+    assert_eq!(answer.unwrap(), b"hi");
+    assert_eq!(peer.connection.alpn_protocol(), Some(&b"http/1.1"[..]));
+    let (answer, _) = speaking(&["h2"]);
+    assert!(
+        answer
+            .unwrap_err()
+            .to_string()
+            .contains("NoApplicationProtocol")
+    );
+}
+
+#[test]
 fn an_untrusted_one_is_told_so_and_never_sees_the_request() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let mut peer = Peer::new(theirs.server("localhost"), ANSWER, false);
@@ -199,6 +225,17 @@ fn a_kept_connection_may_carry_tls_own_messages_but_nothing_else() {
     peer.connection.send_close_notify();
     machine.probe(1, Some(Ok(&peer.speak(usize::MAX))));
     machine.take("localhost", None);
+}
+
+#[test]
+fn a_whole_answer_stays_one_when_junk_follows_but_its_connection_is_not_kept() {
+    let authority = Authority::new("ours");
+    let mut peer = Peer::new(authority.server("localhost"), ANSWER, false);
+    peer.junk = b"not a TLS record".to_vec();
+    let mut machine = fetch(authority.trusted());
+    let (response, kept) = converse(&mut machine, &mut peer, usize::MAX, usize::MAX).unwrap();
+    assert_eq!(response.body, b"hi");
+    assert!(kept.is_none());
 }
 
 #[test]

@@ -76,6 +76,8 @@ pub struct Peer {
     pub requests: usize,
     /// Ciphertext that is not delivered yet.
     outgoing: VecDeque<u8>,
+    /// Sent behind the first answer, and not as TLS.
+    pub junk: Vec<u8>,
     /// What the client's TLS complained of.
     pub complaint: Option<rustls::Error>,
 }
@@ -89,6 +91,7 @@ impl Peer {
             request: Vec::new(),
             requests: 0,
             outgoing: VecDeque::new(),
+            junk: Vec::new(),
             complaint: None,
         }
     }
@@ -108,16 +111,22 @@ impl Peer {
             if self.closes {
                 self.connection.send_close_notify();
             }
+            self.encrypt();
+            self.outgoing.extend(self.junk.drain(..));
         }
     }
 
     /// Up to `step` bytes of ciphertext; none is the end of the stream.
     pub fn speak(&mut self, step: usize) -> Vec<u8> {
+        self.encrypt();
+        let n = step.min(self.outgoing.len());
+        self.outgoing.drain(..n).collect()
+    }
+
+    fn encrypt(&mut self) {
         while self.connection.wants_write() {
             self.connection.write_tls(&mut self.outgoing).unwrap();
         }
-        let n = step.min(self.outgoing.len());
-        self.outgoing.drain(..n).collect()
     }
 }
 
