@@ -18,7 +18,7 @@
 //! 1. `sync.rs`, `error.rs`, `park.rs` (token sleep), `block_on.rs` (the smallest executor),
 //!    `driver.rs` (what a worker sleeps on)
 //! 2. `task/`: `schedule.rs`, `state.rs`, `cell.rs`, `waker.rs`, `harness.rs`, `join.rs`,
-//!    `promise.rs`, `completion.rs`
+//!    `promise.rs`, `completion/`
 //! 3. `scheduler/`: `yield_now.rs`, `live.rs`, `single.rs`, `queue/`, `multi/`, `spawn.rs`
 //! 4. `pool/`: `cpus.rs`, `executor.rs`, `sequential.rs`, `thread/`, `process/`
 //!
@@ -60,4 +60,6 @@ pub use scheduler::{
     LocalExecutor, MultiBuilder, MultiExecutor, MultiHandle, SpawnHandle, StillRunning,
     WorkerMetrics, YieldNow, spawn, spawn_local, yield_now,
 };
+pub use task::completion::as_completed::{AsCompleted, AsCompletedStream, NotYet, as_completed};
+pub use task::completion::wait::{Until, Wait, Waited, wait};
 pub use task::join::{AbortHandle, JoinHandle};

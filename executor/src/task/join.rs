@@ -152,9 +152,24 @@ impl<T> JoinHandle<T> {
         }
     }
 
+    /// Was the result taken?
+    pub(crate) fn has_given_result(&self) -> bool {
+        self.task.is_none()
+    }
+
+    /// Has `waker` called when the work finishes, once. False: it has finished, and `waker` will
+    /// not be called. A later call, or a poll, replaces the waker.
+    pub(crate) fn wake_at_completion(&mut self, waker: &Waker) -> bool {
+        // A handle that has given its result counts as finished, as in `is_finished`.
+        self.task.as_ref().is_some_and(|task| {
+            let state = task.header().state.load();
+            !state.is_complete() && register(task, state, waker)
+        })
+    }
+
     /// Takes the output of a complete task and gives up the reference.
     #[track_caller]
-    fn read_output(&mut self) -> Result<T, JoinError> {
+    pub(crate) fn read_output(&mut self) -> Result<T, JoinError> {
         let task = self
             .task
             .take()
@@ -234,14 +249,10 @@ impl<T> Future for JoinHandle<T> {
 
     /// (3) Stores the waker in the task, whose completion calls it.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let task = self
-            .task
-            .as_ref()
-            .expect("JoinHandle polled after it gave its result");
-        let state = task.header().state.load();
-        if !state.is_complete() && register(task, state, cx.waker()) {
+        if self.wake_at_completion(cx.waker()) {
             return Poll::Pending;
         }
+        // Panics when the output was taken before.
         Poll::Ready(self.read_output())
     }
 }

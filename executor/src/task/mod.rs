@@ -11,7 +11,7 @@
 //! Reading order: `schedule.rs` (what a task asks of its scheduler), `state.rs` (one word, pure
 //! transitions), `cell.rs` (memory layout, who touches what), `waker.rs`, `harness.rs` (poll,
 //! complete, cancel, free), `join.rs` (the handle), `promise.rs` (a result that comes from
-//! elsewhere), `completion.rs` (`as_completed`, `wait`).
+//! elsewhere), `completion/` (`as_completed`, `wait`).
 
 pub(crate) mod cell;
 pub(crate) mod completion;

@@ -11,7 +11,7 @@
 //!                 a husk: start() is false
 //! ```
 //!
-//! Next: `completion.rs`.
+//! Next: `completion/`.
 
 use super::harness::{self, Runnable};
 use super::join::JoinHandle;

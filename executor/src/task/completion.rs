@@ -1,1 +1,0 @@
-//! Many handles at once. Placeholder.
