@@ -61,6 +61,14 @@ pub async fn lookup(target: impl ToSocketAddrs) -> io::Result<Vec<SocketAddr>> {
     }
 }
 
+/// What an empty list of addresses is told.
+pub(super) fn no_address() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "the name stands for no address at all",
+    )
+}
+
 /// An IP address is no name.
 fn host(host: &str, port: u16) -> Target {
     match host.parse::<IpAddr>() {

@@ -7,13 +7,20 @@
 //! A socket belongs to the runtime it was made on, and may be used from any thread as long as
 //! that runtime runs. Making one outside of a runtime panics.
 //!
-//! Reading order: `lookup.rs`, `socket.rs`, `tcp.rs`, `split.rs`.
+//! Reading order: `lookup.rs`, `socket.rs`, `breather.rs`, `split.rs`, `stream.rs`, `tcp.rs`,
+//! `udp.rs`, `unix.rs`.
 
+mod breather;
 mod lookup;
 mod socket;
 mod split;
+mod stream;
 mod tcp;
+mod udp;
+mod unix;
 
 pub use lookup::{ToSocketAddrs, lookup};
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use tcp::{Incoming, TcpListener, TcpStream};
+pub use udp::UdpSocket;
+pub use unix::{UnixDatagram, UnixListener, UnixStream};

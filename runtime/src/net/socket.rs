@@ -1,16 +1,17 @@
 //! New sockets, non-blocking and close-on-exec from their first moment.
 //!
 //! What std cannot do: its `connect` blocks, its `bind` has a fixed and short backlog, and its
-//! `accept` needs a second system call to make the new socket non-blocking. Next: `tcp.rs`.
+//! `accept` needs a second system call to make the new socket non-blocking. Next: `breather.rs`.
 
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketAddrAny, SocketFlags, SocketType, acceptfrom_with, bind, connect, listen,
-    socket_with, sockopt,
+    AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, acceptfrom_with, bind,
+    connect, listen, socket_with, sockopt,
 };
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
@@ -43,6 +44,22 @@ pub(super) fn listening(address: &SocketAddr) -> io::Result<OwnedFd> {
     sockopt::set_socket_reuseaddr(&socket, true)?;
     bind(&socket, address)?;
     listen(&socket, BACKLOG)?;
+    Ok(socket)
+}
+
+/// A Unix socket that listens at `path`.
+pub(super) fn unix_listening(path: &Path) -> io::Result<OwnedFd> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
+    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    listen(&socket, BACKLOG)?;
+    Ok(socket)
+}
+
+/// A Unix socket that is connected to the listener at `path`. These do not connect in the
+/// background: it is done at once, or it says `WouldBlock` because the listener's queue is full.
+pub(super) fn unix_connected(path: &Path) -> io::Result<OwnedFd> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
+    connect(&socket, &SocketAddrUnix::new(path)?)?;
     Ok(socket)
 }
 

@@ -6,50 +6,51 @@
 //!
 //! Holds     the owned writing half ends its direction when it is dropped: the peer of a program
 //!           that has dropped it must not wait for more.
-//! Next: `../runtime.rs`.
+//! Next: `stream.rs`.
 
-use super::tcp::TcpStream;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-impl TcpStream {
-    /// Two borrowed halves, for reading and writing at once in one task.
-    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        (ReadHalf(self), WriteHalf(self))
-    }
-
-    /// Two owned halves, for two tasks. Dropping the writing one ends that direction.
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        let stream = Arc::new(self);
-        let write = OwnedWriteHalf {
-            stream: stream.clone(),
-            closes: true,
-        };
-        (OwnedReadHalf { stream }, write)
-    }
+/// A stream whose two directions end one by one. Not exported, so nobody else implements it.
+pub trait Duplex {
+    /// Ends the writing direction.
+    fn end_writing(&self) -> io::Result<()>;
 }
 
-/// The reading half of [`TcpStream::split`].
-#[derive(Debug)]
-pub struct ReadHalf<'a>(&'a TcpStream);
-
-/// The writing half of [`TcpStream::split`]. Dropping it ends nothing; closing it does.
-#[derive(Debug)]
-pub struct WriteHalf<'a>(&'a TcpStream);
-
-/// The reading half of [`TcpStream::into_split`].
-#[derive(Debug)]
-pub struct OwnedReadHalf {
-    stream: Arc<TcpStream>,
+pub(super) fn borrowed<S>(stream: &S) -> (ReadHalf<'_, S>, WriteHalf<'_, S>) {
+    (ReadHalf(stream), WriteHalf(stream))
 }
 
-/// The writing half of [`TcpStream::into_split`]. Dropping it ends the writing direction: the
-/// peer reads the end of the stream.
+pub(super) fn owned<S: Duplex>(stream: S) -> (OwnedReadHalf<S>, OwnedWriteHalf<S>) {
+    let stream = Arc::new(stream);
+    let write = OwnedWriteHalf {
+        stream: stream.clone(),
+        closes: true,
+    };
+    (OwnedReadHalf { stream }, write)
+}
+
+/// The borrowed reading half of a stream: [`TcpStream::split`](super::TcpStream::split).
+#[derive(Debug)]
+pub struct ReadHalf<'a, S>(&'a S);
+
+/// The borrowed writing half of a stream: [`TcpStream::split`](super::TcpStream::split). Dropping
+/// it ends nothing; closing it does.
+#[derive(Debug)]
+pub struct WriteHalf<'a, S>(&'a S);
+
+/// The owned reading half of a stream: [`TcpStream::into_split`](super::TcpStream::into_split).
+#[derive(Debug)]
+pub struct OwnedReadHalf<S> {
+    stream: Arc<S>,
+}
+
+/// The owned writing half of a stream: [`TcpStream::into_split`](super::TcpStream::into_split).
+/// Dropping it ends the writing direction: the peer reads the end of the stream.
 ///
 /// # Example
 /// ```
@@ -78,18 +79,18 @@ pub struct OwnedReadHalf {
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct OwnedWriteHalf {
-    stream: Arc<TcpStream>,
+pub struct OwnedWriteHalf<S: Duplex> {
+    stream: Arc<S>,
     /// Must the direction still be ended?
     closes: bool,
 }
 
-impl OwnedReadHalf {
+impl<S: Duplex> OwnedReadHalf<S> {
     /// The stream again, from its two halves.
     ///
     /// # Errors
     /// If the halves are not of the same stream; both come back in the error.
-    pub fn reunite(self, write: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
+    pub fn reunite(self, write: OwnedWriteHalf<S>) -> Result<S, ReuniteError<S>> {
         if !Arc::ptr_eq(&self.stream, &write.stream) {
             return Err(ReuniteError(self, write));
         }
@@ -98,17 +99,17 @@ impl OwnedReadHalf {
     }
 
     /// The whole stream, for its addresses and options.
-    pub fn stream(&self) -> &TcpStream {
+    pub fn stream(&self) -> &S {
         &self.stream
     }
 }
 
-impl OwnedWriteHalf {
+impl<S: Duplex> OwnedWriteHalf<S> {
     /// As [`OwnedReadHalf::reunite`].
     ///
     /// # Errors
     /// If the halves are not of the same stream; both come back in the error.
-    pub fn reunite(self, read: OwnedReadHalf) -> Result<TcpStream, ReuniteError> {
+    pub fn reunite(self, read: OwnedReadHalf<S>) -> Result<S, ReuniteError<S>> {
         read.reunite(self)
     }
 
@@ -118,33 +119,36 @@ impl OwnedWriteHalf {
     }
 
     /// The whole stream, for its addresses and options.
-    pub fn stream(&self) -> &TcpStream {
+    pub fn stream(&self) -> &S {
         &self.stream
     }
 }
 
-impl Drop for OwnedWriteHalf {
+impl<S: Duplex> Drop for OwnedWriteHalf<S> {
     fn drop(&mut self) {
         if self.closes {
             // An error says that the connection is gone, and so ended.
-            let _ = self.stream.shutdown(Shutdown::Write);
+            let _ = self.stream.end_writing();
         }
     }
 }
 
 /// The halves are of two different streams. Here they are again.
 #[derive(Debug)]
-pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
+pub struct ReuniteError<S: Duplex>(pub OwnedReadHalf<S>, pub OwnedWriteHalf<S>);
 
-impl fmt::Display for ReuniteError {
+impl<S: Duplex> fmt::Display for ReuniteError<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the halves are not of the same stream")
     }
 }
 
-impl std::error::Error for ReuniteError {}
+impl<S: Duplex + fmt::Debug> std::error::Error for ReuniteError<S> {}
 
-impl AsyncRead for ReadHalf<'_> {
+impl<S> AsyncRead for ReadHalf<'_, S>
+where
+    for<'s> &'s S: AsyncRead,
+{
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -162,7 +166,10 @@ impl AsyncRead for ReadHalf<'_> {
     }
 }
 
-impl AsyncRead for OwnedReadHalf {
+impl<S> AsyncRead for OwnedReadHalf<S>
+where
+    for<'s> &'s S: AsyncRead,
+{
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -180,7 +187,10 @@ impl AsyncRead for OwnedReadHalf {
     }
 }
 
-impl AsyncWrite for WriteHalf<'_> {
+impl<S> AsyncWrite for WriteHalf<'_, S>
+where
+    for<'s> &'s S: AsyncWrite,
+{
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -206,7 +216,10 @@ impl AsyncWrite for WriteHalf<'_> {
     }
 }
 
-impl AsyncWrite for OwnedWriteHalf {
+impl<S: Duplex> AsyncWrite for OwnedWriteHalf<S>
+where
+    for<'s> &'s S: AsyncWrite,
+{
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

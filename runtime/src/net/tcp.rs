@@ -1,16 +1,13 @@
-//! TCP: listeners and streams.
-//!
-//! A listener that runs out of descriptors is a classic busy loop: the connection stays in the
-//! queue, so the socket stays readable, so accept fails again at once. Here the error is returned,
-//! for the program to log or to act on, and the *next* accept first waits for [`BREATHER`].
-//! Next: `split.rs`.
+//! TCP: listeners and streams. Next: `udp.rs`.
 
-use super::lookup::{ToSocketAddrs, lookup};
+use super::breather::Breather;
+use super::lookup::{ToSocketAddrs, lookup, no_address};
 use super::socket;
+use super::split::{self, Duplex, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
+use super::stream::byte_stream;
 use crate::async_fd::Async;
-use crate::context;
 use crate::reactor::Direction;
-use crate::time::{Sleep, sleep_until};
+use crate::time::Sleep;
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::future::poll_fn;
@@ -18,13 +15,7 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
-
-/// How long accepting pauses after the process ran out of descriptors. Long enough to cost
-/// nothing, short enough that clients hardly notice when descriptors come free.
-const BREATHER: Duration = Duration::from_millis(50);
 
 /// A TCP socket that listens for connections.
 ///
@@ -46,8 +37,7 @@ const BREATHER: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct TcpListener {
     io: Async<std::net::TcpListener>,
-    /// Until when to leave the queue alone. No user code runs under this lock.
-    breather: Mutex<Option<Instant>>,
+    breather: Breather,
 }
 
 impl TcpListener {
@@ -75,7 +65,7 @@ impl TcpListener {
     fn new(io: Async<std::net::TcpListener>) -> TcpListener {
         TcpListener {
             io,
-            breather: Mutex::new(None),
+            breather: Breather::default(),
         }
     }
 
@@ -105,7 +95,7 @@ impl TcpListener {
     /// # Cancellation
     /// No connection is lost.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        if let Some(breather) = self.breather() {
+        if let Some(breather) = self.breather.take() {
             breather.await;
         }
         poll_fn(|cx| self.poll_accept(cx)).await
@@ -115,7 +105,7 @@ impl TcpListener {
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming {
             listener: self,
-            breather: self.breather(),
+            breather: self.breather.take(),
         }
     }
 
@@ -130,9 +120,7 @@ impl TcpListener {
     /// `accept`, without a pause before it.
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let result = ready!(self.io.poll_read_with(cx, |io| socket::accept(io)));
-        if result.as_ref().is_err_and(socket::is_exhaustion) {
-            *self.breather_lock() = Some(context::now() + BREATHER);
-        }
+        self.breather.note(&result);
         Poll::Ready(result.and_then(|(socket, peer)| {
             let stream = TcpStream::new(socket)?;
             match peer.and_then(|peer| SocketAddr::try_from(peer).ok()) {
@@ -140,15 +128,6 @@ impl TcpListener {
                 None => stream.peer_addr().map(|peer| (stream, peer)),
             }
         }))
-    }
-
-    /// The pause that is due before the next accept, if any.
-    fn breather(&self) -> Option<Sleep> {
-        self.breather_lock().take().map(sleep_until)
-    }
-
-    fn breather_lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.breather.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -169,7 +148,7 @@ impl Stream for Incoming<'_> {
             self.breather = None;
         }
         let result = ready!(self.listener.poll_accept(cx));
-        self.breather = self.listener.breather();
+        self.breather = self.listener.breather.take();
         Poll::Ready(Some(result.map(|(stream, _)| stream)))
     }
 }
@@ -178,7 +157,7 @@ impl Stream for Incoming<'_> {
 ///
 /// It reads and writes through the traits of `futures-io`; so does `&TcpStream`, which makes a
 /// shared connection usable from several tasks at once. For two tasks, one per direction, see
-/// [`split`](Self::split) and [`into_split`](Self::into_split), which live in `split.rs`.
+/// [`split`](Self::split) and [`into_split`](Self::into_split).
 ///
 /// Dropping it closes the connection.
 #[derive(Debug)]
@@ -309,125 +288,22 @@ impl TcpStream {
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.io.get_ref().set_nodelay(nodelay)
     }
-}
 
-impl AsyncRead for &TcpStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        let full = buffer.len();
-        let read = |mut io: &std::net::TcpStream| io.read(buffer);
-        self.io.poll_stream(cx, Direction::Read, full, read)
+    /// Two borrowed halves, for reading and writing at once in one task.
+    pub fn split(&mut self) -> (ReadHalf<'_, Self>, WriteHalf<'_, Self>) {
+        split::borrowed(self)
     }
 
-    fn poll_read_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &mut [IoSliceMut<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let full = buffers.iter().map(|buffer| buffer.len()).sum();
-        let read = |mut io: &std::net::TcpStream| io.read_vectored(buffers);
-        self.io.poll_stream(cx, Direction::Read, full, read)
+    /// Two owned halves, for two tasks. Dropping the writing one ends that direction.
+    pub fn into_split(self) -> (OwnedReadHalf<Self>, OwnedWriteHalf<Self>) {
+        split::owned(self)
     }
 }
 
-impl AsyncWrite for &TcpStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let write = |mut io: &std::net::TcpStream| io.write(bytes);
-        self.io
-            .poll_stream(cx, Direction::Write, bytes.len(), write)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let full = buffers.iter().map(|buffer| buffer.len()).sum();
-        let write = |mut io: &std::net::TcpStream| io.write_vectored(buffers);
-        self.io.poll_stream(cx, Direction::Write, full, write)
-    }
-
-    /// Nothing to do: the kernel sends what it was given.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    /// Ends the writing direction. The other one stays open.
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(match self.shutdown(Shutdown::Write) {
-            // The connection is gone, and so closed.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
-            result => result,
-        })
-    }
-}
-
-impl AsyncRead for TcpStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self).poll_read(cx, buffer)
-    }
-
-    fn poll_read_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &mut [IoSliceMut<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self).poll_read_vectored(cx, buffers)
-    }
-}
-
-impl AsyncWrite for TcpStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut &*self).poll_write_vectored(cx, buffers)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut &*self).poll_flush(cx)
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut &*self).poll_close(cx)
-    }
-}
-
-impl AsFd for TcpStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.io.as_fd()
-    }
-}
+byte_stream!(TcpStream, std::net::TcpStream);
 
 impl AsFd for TcpListener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.io.as_fd()
     }
-}
-
-fn no_address() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidInput,
-        "the name stands for no address at all",
-    )
 }

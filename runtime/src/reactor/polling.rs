@@ -44,8 +44,9 @@ impl Selector for PollingSelector {
     #[allow(unsafe_code)]
     fn register(&self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
         // SAFETY: `add` asks that the descriptor be deleted from the poller before it is closed.
-        // The owner of the only `Registration` of a descriptor (`Async`) owns the descriptor too,
-        // and deregisters it in its `drop`, before the field that closes it is dropped.
+        // Registrations are made for `Async` only, which owns the object that keeps the descriptor
+        // open (or borrows it from its owner), hands it out by shared reference only, and
+        // deregisters it in its `drop`, before the object is dropped. Leaked, it is never closed.
         unsafe {
             self.poller
                 .add(fd.as_raw_fd(), polling::Event::none(token.0))
