@@ -5,6 +5,9 @@
 
 use libtest_mimic::{Arguments, Trial};
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tatkal_executor::{ForkServer, ProcessPool};
 
@@ -27,13 +30,19 @@ pub fn run(tests: &[(&'static str, fn())]) -> ! {
     libtest_mimic::run(&arguments, tests.iter().map(trial).collect()).exit()
 }
 
-/// Lists tests by the names of their functions.
+/// Lists tests, and the parts they need, by the names of their functions.
 #[macro_export]
 macro_rules! tests {
-    ($($test:ident),* $(,)?) => {
+    (parts: [$($part:ident),* $(,)?], $($test:ident),* $(,)?) => {
         fn main() {
-            support::run(&[$((stringify!($test), $test as fn())),*])
+            support::run_with_parts(
+                &[$((stringify!($part), $part as fn())),*],
+                &[$((stringify!($test), $test as fn())),*],
+            )
         }
+    };
+    ($($test:ident),* $(,)?) => {
+        tests![parts: [], $($test),*];
     };
 }
 
@@ -91,4 +100,67 @@ pub fn children_of(pid: u32) -> Vec<u32> {
 /// How many descriptors a process has open.
 pub fn fd_count(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+/// The variable that makes a test program play a part instead of running its tests.
+const PART: &str = "TATKAL_TEST_PART";
+
+/// A part of a test that has to happen in a program of its own: started with [`start_part`], it
+/// runs instead of the tests.
+pub type Part = (&'static str, fn());
+
+/// As [`run`], for a test program with parts. A part starts its fork server by itself.
+pub fn run_with_parts(parts: &[Part], tests: &[(&'static str, fn())]) -> ! {
+    if let Ok(wanted) = std::env::var(PART) {
+        // SAFETY: SIGALRM ends this process, as it should.
+        unsafe { libc::alarm(ALARM_S) };
+        let (_, part) = parts
+            .iter()
+            .find(|(name, _)| *name == wanted)
+            .expect("a known part");
+        part();
+        std::process::exit(0);
+    }
+    run(tests)
+}
+
+/// This program again, playing a part. Its stdout is ours to read, its stderr is shared.
+pub fn start_part(name: &str) -> Child {
+    let program = std::env::current_exe().unwrap();
+    let mut command = Command::new(program);
+    command
+        .env(PART, name)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    command.process_group(0).spawn().unwrap()
+}
+
+/// Plays a part to its end and returns what it printed. It must succeed.
+pub fn play_part(name: &str) -> String {
+    let output = start_part(name).wait_with_output().unwrap();
+    assert!(output.status.success(), "{name}: {}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Reads the process ids that a part prints on its first line.
+pub fn pids_told_by(part: &mut Child) -> Vec<u32> {
+    let mut line = String::new();
+    BufReader::new(part.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    line.split_whitespace()
+        .map(|pid| pid.parse().unwrap())
+        .collect()
+}
+
+/// Numbers that look random and are the same for the same seed (Marsaglia's xorshift).
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
 }

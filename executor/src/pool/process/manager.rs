@@ -260,12 +260,13 @@ impl Manager {
             match (control::send(line, *request, &fds), *request) {
                 (Ok(()), _) => {}
                 (Err(error), _) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // The line has ended: what follows from that is up to `lose_server`.
+                (Err(error), _) if error.kind() == io::ErrorKind::BrokenPipe => {}
                 (Err(error), Request::Fork(ticket)) => {
                     self.inboxes.remove(&ticket);
                     self.shared
                         .change(|crew, out| crew.refused(Some(ticket), &error, out));
                 }
-                // A line that has ended: the next look at it says so.
                 (Err(_), _) => {}
             }
             self.requests.pop_front();

@@ -1,0 +1,355 @@
+//! Program, fork server and workers end together, whoever is first and however it goes.
+
+mod support;
+
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::process;
+use std::time::Duration;
+use support::{is_dead, kill, pids_told_by, play_part, pool, start_part, until};
+use tatkal_executor::{ForkServer, JoinError, ProcessPool};
+
+tests![
+    parts: [
+        works_in_three_ways,
+        forgets_its_pool,
+        exits_in_the_middle,
+        loses_its_server,
+        loses_its_server_before_it_has_threads,
+        loses_its_server_with_an_idle_pool,
+        has_threads_already,
+        hears_ctrl_c,
+        forks_by_itself,
+        is_refused_processes,
+        lets_its_server_have_no_descriptors,
+        has_no_stdin,
+    ],
+    nothing_outlives_a_killed_program,
+    nothing_outlives_a_program_killed_while_its_server_is_stopped,
+    nothing_outlives_a_program_that_returns_from_main,
+    nothing_outlives_a_program_that_exits_in_the_middle_of_jobs,
+    without_the_server_every_job_ends_with_an_error,
+    a_dead_server_is_replaced_while_there_is_one_thread,
+    an_idle_pool_whose_server_dies_says_so,
+    a_server_is_refused_where_there_are_threads,
+    ctrl_c_leaves_the_workers_to_the_program,
+    a_forked_copy_of_the_program_leaves_the_pool_alone,
+    when_no_process_can_be_made_the_jobs_fail_at_once,
+    when_the_server_has_no_descriptors_the_jobs_fail_at_once,
+    a_program_without_stdin_has_pools_too,
+];
+
+fn nap(seconds: u64) {
+    std::thread::sleep(Duration::from_secs(seconds));
+}
+
+fn own_pid(_: ()) -> u32 {
+    process::id()
+}
+
+/// Prints the pids of the server and of the pool's workers.
+fn tell_pids(pool: &ProcessPool) {
+    let mut line = ForkServer::find().unwrap().pid().to_string();
+    for pid in pool.worker_pids() {
+        line += &format!(" {pid}");
+    }
+    println!("{line}");
+    std::io::stdout().flush().unwrap();
+}
+
+/// Three workers: one sleeps in a job, one computes, one is idle.
+fn a_busy_pool() -> ProcessPool {
+    ForkServer::start().unwrap();
+    let pool = pool(3);
+    pool.submit(nap, 600).detach();
+    pool.submit(
+        |(): ()| -> () {
+            loop {
+                std::hint::spin_loop()
+            }
+        },
+        (),
+    )
+    .detach();
+    pool.submit(own_pid, ()).join().unwrap();
+    until("three workers", || pool.worker_pids().len() == 3);
+    pool
+}
+
+fn works_in_three_ways() {
+    let pool = a_busy_pool();
+    tell_pids(&pool);
+    nap(600);
+}
+
+fn nothing_outlives_a_killed_program() {
+    let mut part = start_part("works_in_three_ways");
+    let pids = pids_told_by(&mut part);
+    assert_eq!(pids.len(), 4);
+    part.kill().unwrap();
+    part.wait().unwrap();
+    until("everyone's end", || pids.iter().all(|pid| is_dead(*pid)));
+}
+
+fn nothing_outlives_a_program_killed_while_its_server_is_stopped() {
+    let mut part = start_part("works_in_three_ways");
+    let pids = pids_told_by(&mut part);
+    kill(pids[0], libc::SIGSTOP);
+    until("the stop", || support::state(pids[0]) == Some('T'));
+    part.kill().unwrap();
+    part.wait().unwrap();
+    until("everyone's end", || pids.iter().all(|pid| is_dead(*pid)));
+}
+
+fn forgets_its_pool() {
+    let pool = a_busy_pool();
+    tell_pids(&pool);
+    std::mem::forget(pool);
+}
+
+fn nothing_outlives_a_program_that_returns_from_main() {
+    let mut part = start_part("forgets_its_pool");
+    let pids = pids_told_by(&mut part);
+    assert!(part.wait().unwrap().success());
+    // No waiting here: the program's exit has waited, and has left no zombie to anybody.
+    assert_eq!(
+        pids.iter()
+            .map(|pid| support::state(*pid))
+            .collect::<Vec<_>>(),
+        [None; 4]
+    );
+}
+
+fn exits_in_the_middle() {
+    let pool = a_busy_pool();
+    tell_pids(&pool);
+    // From another thread, while this one waits for a job.
+    std::thread::spawn(|| process::exit(3));
+    pool.submit(nap, 600).join().unwrap_err();
+    nap(600);
+}
+
+fn nothing_outlives_a_program_that_exits_in_the_middle_of_jobs() {
+    let mut part = start_part("exits_in_the_middle");
+    let pids = pids_told_by(&mut part);
+    assert_eq!(part.wait().unwrap().code(), Some(3));
+    assert_eq!(
+        pids.iter()
+            .map(|pid| support::state(*pid))
+            .collect::<Vec<_>>(),
+        [None; 4]
+    );
+}
+
+fn loses_its_server() {
+    let server = ForkServer::start().unwrap();
+    let pool = pool(2);
+    let running = [pool.submit(nap, 600), pool.submit(nap, 600)];
+    until("two workers", || pool.worker_pids().len() == 2);
+    let pids = pool.worker_pids();
+    let queued: Vec<_> = (0..10).map(|_| pool.submit(own_pid, ())).collect();
+    kill(server.pid(), libc::SIGKILL);
+    for handle in running {
+        let error = handle.join().unwrap_err();
+        let known = matches!(&error, JoinError::WorkerDied(exit) if pids.contains(&exit.pid));
+        assert!(known, "{error}");
+    }
+    for handle in queued {
+        let error = handle.join().unwrap_err();
+        assert!(
+            matches!(error, JoinError::Start(_) | JoinError::WorkerDied(_)),
+            "{error}"
+        );
+    }
+    let late = pool.submit(own_pid, ()).join().unwrap_err();
+    assert!(matches!(&late, JoinError::Start(_)), "{late}");
+    assert!(late.to_string().contains("fork server is gone"), "{late}");
+    assert!(ProcessPool::new(1).is_err());
+    drop(pool);
+    assert!(pids.into_iter().all(is_dead));
+    // Nor is the server a zombie of ours.
+    assert_eq!(support::children_of(process::id()), []);
+}
+
+fn without_the_server_every_job_ends_with_an_error() {
+    play_part("loses_its_server");
+}
+
+fn loses_its_server_before_it_has_threads() {
+    let first = ForkServer::start().unwrap();
+    kill(first.pid(), libc::SIGKILL);
+    until("its end", || ForkServer::find().is_none());
+    assert_eq!(support::children_of(process::id()), []);
+    let second = ForkServer::start().unwrap();
+    assert_ne!(first.pid(), second.pid());
+    assert_eq!(pool(1).submit(|n: u32| n + 1, 1).join().unwrap(), 2);
+}
+
+fn a_dead_server_is_replaced_while_there_is_one_thread() {
+    play_part("loses_its_server_before_it_has_threads");
+}
+
+fn loses_its_server_with_an_idle_pool() {
+    let server = ForkServer::start().unwrap();
+    let (used, unused) = (pool(2), pool(2));
+    used.submit(own_pid, ()).join().unwrap();
+    kill(server.pid(), libc::SIGKILL);
+    until("the server's end", || is_dead(server.pid()));
+    for pool in [used, unused] {
+        until("the bad news", || pool.worker_pids().is_empty());
+        let error = pool.submit(own_pid, ()).join().unwrap_err();
+        assert!(error.to_string().contains("fork server is gone"), "{error}");
+    }
+    assert_eq!(support::children_of(process::id()), []);
+}
+
+fn an_idle_pool_whose_server_dies_says_so() {
+    play_part("loses_its_server_with_an_idle_pool");
+}
+
+fn has_threads_already() {
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || stopped.recv());
+    for error in [
+        ForkServer::start().unwrap_err(),
+        ProcessPool::new(1).unwrap_err(),
+    ] {
+        let text = error.to_string();
+        assert!(
+            text.contains("it has 2") && text.contains("first line of main"),
+            "{text}"
+        );
+    }
+    drop(stop);
+    let _ = thread.join().unwrap();
+    // The kernel's list of threads may be a moment behind the join.
+    until("one thread", || ForkServer::start().is_ok());
+    assert_eq!(pool(1).submit(|n: u32| n + 1, 1).join().unwrap(), 2);
+}
+
+fn a_server_is_refused_where_there_are_threads() {
+    play_part("has_threads_already");
+}
+
+fn hears_ctrl_c() {
+    // SAFETY: ignoring a signal installs no code. The program decides to go on.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) };
+    let pool = a_busy_pool();
+    let handle = pool.submit(
+        |(): ()| {
+            nap(1);
+            "done".to_owned()
+        },
+        (),
+    );
+    // SAFETY: to our own group, which `start_part` made: this program, its server, its workers.
+    assert_eq!(unsafe { libc::kill(0, libc::SIGINT) }, 0);
+    assert_eq!(handle.join().unwrap(), "done");
+    assert_eq!(pool.worker_pids().len(), 3);
+    process::exit(0); // Not waiting for the endless ones.
+}
+
+fn ctrl_c_leaves_the_workers_to_the_program() {
+    play_part("hears_ctrl_c");
+}
+
+fn forks_by_itself() {
+    ForkServer::start().unwrap();
+    let pool = pool(1);
+    let before = pool.submit(own_pid, ()).join().unwrap();
+    // SAFETY: the child only drops the pool and uses what needs no lock of ours.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        drop(pool); // Neither waits for a manager that is not here, nor dismisses the workers.
+        // SAFETY: the end of the child.
+        unsafe { libc::_exit(if ForkServer::find().is_none() { 42 } else { 1 }) }
+    }
+    let mut status = 0;
+    // SAFETY: our child, and a status on the stack.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(process::ExitStatus::from_raw(status).code(), Some(42));
+    assert_eq!(pool.submit(own_pid, ()).join().unwrap(), before);
+}
+
+fn a_forked_copy_of_the_program_leaves_the_pool_alone() {
+    play_part("forks_by_itself");
+}
+
+/// Sets a limit of another process.
+fn limit(pid: u32, resource: libc::__rlimit_resource_t, value: u64) {
+    let limit = libc::rlimit {
+        rlim_cur: value,
+        rlim_max: value,
+    };
+    // SAFETY: the limit lives on the stack; the old one is not asked for.
+    let answer = unsafe { libc::prlimit(pid as i32, resource, &limit, std::ptr::null_mut()) };
+    assert_eq!(answer, 0, "{}", std::io::Error::last_os_error());
+}
+
+fn is_refused_processes() {
+    // SAFETY: plain numbers. Root is not bound by the limit, so become somebody who is.
+    unsafe {
+        if libc::geteuid() == 0 {
+            assert_eq!(libc::setresuid(65_534, 65_534, 65_534), 0);
+        }
+    }
+    let server = ForkServer::start().unwrap();
+    let pool = pool(2);
+    let one = pool.submit(own_pid, ()).join().unwrap();
+    limit(server.pid(), libc::RLIMIT_NPROC, 0);
+    // With one worker left, it does what there is to do.
+    let handles: Vec<_> = (0..10).map(|_| pool.submit(own_pid, ())).collect();
+    assert!(
+        handles
+            .into_iter()
+            .all(|handle| handle.join().unwrap() == one)
+    );
+    // Without any, nobody can.
+    kill(one, libc::SIGKILL);
+    until("its end", || pool.worker_pids().is_empty());
+    for _ in 0..3 {
+        let handles: Vec<_> = (0..10).map(|_| pool.submit(own_pid, ())).collect();
+        for handle in handles {
+            match handle.join() {
+                Err(JoinError::Start(error)) => {
+                    assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+fn when_no_process_can_be_made_the_jobs_fail_at_once() {
+    play_part("is_refused_processes");
+}
+
+fn lets_its_server_have_no_descriptors() {
+    let server = ForkServer::start().unwrap();
+    let pool = pool(2);
+    limit(server.pid(), libc::RLIMIT_NOFILE, 3);
+    match pool.submit(own_pid, ()).join() {
+        // The line of the pool itself may be what did not fit.
+        Err(JoinError::Start(_)) => {}
+        other => panic!("{other:?}"),
+    }
+    process::exit(0);
+}
+
+fn when_the_server_has_no_descriptors_the_jobs_fail_at_once() {
+    play_part("lets_its_server_have_no_descriptors");
+}
+
+fn has_no_stdin() {
+    // SAFETY: nothing in this program reads from it.
+    unsafe { libc::close(0) };
+    ForkServer::start().unwrap();
+    let read_nothing = |(): ()| std::io::read_to_string(std::io::stdin()).unwrap();
+    let pool = pool(1);
+    assert_eq!(pool.submit(read_nothing, ()).join().unwrap(), "");
+    assert_eq!(pool.submit(|n: u32| n + 1, 1).join().unwrap(), 2);
+}
+
+fn a_program_without_stdin_has_pools_too() {
+    play_part("has_no_stdin");
+}

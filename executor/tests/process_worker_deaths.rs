@@ -1,0 +1,320 @@
+//! However a worker dies: its one job fails with the true reason, and nothing else is touched.
+
+mod support;
+
+use std::fs;
+use std::io::Write;
+use std::mem::ManuallyDrop;
+use std::os::fd::FromRawFd;
+use std::process;
+use std::time::Duration;
+use support::{kill, pool, until};
+use tatkal_executor::{ForkServer, JoinError, JoinHandle, ProcessPool, WorkerExit};
+
+tests![
+    a_worker_killed_in_a_job_costs_that_job_alone,
+    every_way_to_die_is_told_truly,
+    a_worker_killed_while_idle_costs_nothing,
+    a_job_that_waited_at_a_dead_worker_runs_elsewhere,
+    a_worker_killed_while_it_starts_costs_nothing,
+    a_worker_that_dies_in_the_middle_of_its_answer_costs_that_job_alone,
+    a_worker_that_talks_nonsense_costs_its_job_alone,
+    a_worker_that_closes_its_channel_costs_its_job_alone,
+    a_death_is_seen_though_a_grandchild_holds_the_channel,
+    a_stopped_worker_does_not_hold_up_the_end,
+    jobs_are_failed_when_no_worker_lives_long_enough,
+    a_dead_worker_s_answer_counts_if_it_was_whole,
+];
+
+fn nap(seconds: u64) -> u32 {
+    std::thread::sleep(Duration::from_secs(seconds));
+    process::id()
+}
+
+fn own_pid(_: ()) -> u32 {
+    process::id()
+}
+
+/// How the worker died whose job this was.
+fn exit_of<T: std::fmt::Debug>(handle: JoinHandle<T>) -> WorkerExit {
+    match handle.join() {
+        Err(JoinError::WorkerDied(exit)) => exit,
+        other => panic!("expected a dead worker, got {other:?}"),
+    }
+}
+
+/// A job that runs until its worker is killed, and that worker.
+fn running_job(pool: &ProcessPool) -> (JoinHandle<u32>, u32) {
+    let known = pool.worker_pids();
+    let handle = pool.submit(nap, 600);
+    let new = || {
+        pool.worker_pids()
+            .into_iter()
+            .find(|pid| !known.contains(pid))
+    };
+    until("a worker", || new().is_some());
+    let pid = new().unwrap();
+    until("its nap", || {
+        support::state(pid) == Some('S') && sleeps(pid)
+    });
+    (handle, pid)
+}
+
+/// Does it sleep in the job, and not in `recv`?
+fn sleeps(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/syscall"))
+        .is_ok_and(|call| call.starts_with(&format!("{} ", libc::SYS_clock_nanosleep)))
+}
+
+fn a_worker_killed_in_a_job_costs_that_job_alone() {
+    let pool = pool(3);
+    let (handle, pid) = running_job(&pool);
+    let others: Vec<_> = (0..20).map(|_| pool.submit(nap, 0)).collect();
+    kill(pid, libc::SIGKILL);
+    let exit = WorkerExit {
+        pid,
+        signal: Some(libc::SIGKILL),
+        code: None,
+    };
+    assert_eq!(exit_of(handle), exit);
+    for other in others {
+        assert_ne!(other.join().unwrap(), pid);
+    }
+    let again: Vec<_> = (0..20).map(|_| pool.submit(nap, 0)).collect();
+    assert!(again.into_iter().all(|handle| handle.join().is_ok()));
+}
+
+fn every_way_to_die_is_told_truly() {
+    fn die(how: u8) {
+        match how {
+            0 => process::exit(0),
+            1 => process::exit(99),
+            2 => process::abort(),
+            // SAFETY: the end of this process is what is wanted.
+            3 => unsafe { libc::_exit(255) },
+            // SAFETY: as above.
+            4 => unsafe { assert_eq!(libc::kill(libc::getpid(), libc::SIGTERM), 0) },
+            5 => overflow(&mut [0; 512]),
+            // SAFETY: none; nothing is mapped there, and the fault is what is wanted.
+            _ => unsafe { assert!(libc::memset(16 as *mut libc::c_void, 0, 1).is_null()) },
+        }
+        // A signal may take a moment.
+        std::thread::sleep(Duration::from_secs(600));
+    }
+    #[allow(unconditional_recursion)]
+    fn overflow(frame: &mut [u8; 512]) {
+        let mut next = [frame[0].wrapping_add(1); 512];
+        overflow(std::hint::black_box(&mut next));
+        std::hint::black_box(&mut next);
+    }
+    let pool = pool(2);
+    let deaths = [
+        (None, Some(0)),
+        (None, Some(99)),
+        (Some(libc::SIGABRT), None),
+        (None, Some(255)),
+        (Some(libc::SIGTERM), None),
+        (Some(libc::SIGABRT), None), // std's handler tells the overflow, and aborts
+        (Some(libc::SIGSEGV), None),
+    ];
+    for (how, death) in (0..).zip(deaths) {
+        let exit = exit_of(pool.submit(die, how));
+        assert_eq!((exit.signal, exit.code), death, "case {how}");
+        assert!(pool.submit(own_pid, ()).join().is_ok());
+    }
+}
+
+fn a_worker_killed_while_idle_costs_nothing() {
+    let pool = pool(1);
+    for _ in 0..50 {
+        let pid = pool.submit(own_pid, ()).join().unwrap();
+        kill(pid, libc::SIGKILL);
+        // At once: the pool may not have noticed, and may give it the job.
+        assert_ne!(pool.submit(own_pid, ()).join().unwrap(), pid);
+    }
+}
+
+fn a_job_that_waited_at_a_dead_worker_runs_elsewhere() {
+    let pool = pool(1);
+    for _ in 0..20 {
+        let (handle, pid) = running_job(&pool);
+        // With one worker, the next job is given to it in advance; the others are queued.
+        let waiting: Vec<_> = (0..3).map(|_| pool.submit(own_pid, ())).collect();
+        kill(pid, libc::SIGKILL);
+        assert_eq!(exit_of(handle).pid, pid);
+        for handle in waiting {
+            assert_ne!(handle.join().unwrap(), pid);
+        }
+        kill(pool.worker_pids()[0], libc::SIGKILL);
+        until("the idle worker's end", || pool.worker_pids().is_empty());
+    }
+}
+
+fn a_worker_killed_while_it_starts_costs_nothing() {
+    let server = ForkServer::find().unwrap().pid();
+    for round in 0..50 {
+        let before = support::children_of(server);
+        let pool = pool(1);
+        let handle = pool.submit(|n: u32| n, round);
+        let newborn = || {
+            support::children_of(server)
+                .into_iter()
+                .find(|pid| !before.contains(pid))
+        };
+        until("a new worker", || {
+            newborn().is_some() || handle.is_finished()
+        });
+        if let Some(pid) = newborn() {
+            kill(pid, libc::SIGKILL);
+        }
+        // It may have got as far as the job, and then the job is what the kill costs.
+        match handle.join() {
+            Ok(n) => assert_eq!(n, round),
+            Err(JoinError::WorkerDied(exit)) => assert_eq!(exit.signal, Some(libc::SIGKILL)),
+            Err(other) => panic!("{other}"),
+        }
+        assert_eq!(pool.submit(|n: u32| n, 7).join().unwrap(), 7);
+    }
+}
+
+/// The worker's end of its channel: its one socket. Open until the worker's end.
+fn channel() -> ManuallyDrop<fs::File> {
+    let fds = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let socket = fds.filter(|fd| {
+        let target = fs::read_link(fd.path()).unwrap_or_default();
+        let number: i32 = fd.file_name().to_str().unwrap().parse().unwrap();
+        number > 2 && target.to_string_lossy().starts_with("socket:")
+    });
+    let number = socket
+        .last()
+        .unwrap()
+        .file_name()
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    // SAFETY: open; and whoever damages a worker's channel wants exactly that.
+    ManuallyDrop::new(unsafe { fs::File::from_raw_fd(number) })
+}
+
+fn a_worker_that_dies_in_the_middle_of_its_answer_costs_that_job_alone() {
+    fn half_an_answer(bytes: usize) {
+        let mut frame = Vec::new();
+        frame.extend(2_u32.to_ne_bytes()); // Done
+        frame.extend(100_u32.to_ne_bytes()); // and 100 bytes
+        frame.extend(1_u64.to_ne_bytes()); // for job 1
+        frame.extend([0; 8 + 100]);
+        channel().write_all(&frame[..bytes]).unwrap();
+        // SAFETY: the end of this process is what is wanted.
+        unsafe { libc::_exit(7) }
+    }
+    for bytes in [1, 8, 23, 24, 25, 123] {
+        let pool = pool(1);
+        assert_eq!(
+            exit_of(pool.submit(half_an_answer, bytes)).code,
+            Some(7),
+            "{bytes} bytes"
+        );
+        assert!(pool.submit(own_pid, ()).join().is_ok());
+    }
+}
+
+fn a_worker_that_talks_nonsense_costs_its_job_alone() {
+    fn nonsense(bytes: Vec<u8>) {
+        let _ = channel().write_all(&bytes).map(|()| nap(600));
+    }
+    let answer_to = |number: u64| {
+        // Kind 2 (Done), no bytes; the number; no entry.
+        let words = [2_u64, number, 0];
+        words
+            .iter()
+            .flat_map(|word| word.to_ne_bytes())
+            .collect::<Vec<u8>>()
+    };
+    let pool = pool(2);
+    for bytes in [
+        vec![0xff; 24],
+        vec![0; 4096],
+        answer_to(0),
+        answer_to(1_000_000),
+    ] {
+        let exit = exit_of(pool.submit(nonsense, bytes));
+        assert_eq!(exit.signal, Some(libc::SIGKILL));
+        assert!(pool.submit(own_pid, ()).join().is_ok());
+    }
+}
+
+fn a_worker_that_closes_its_channel_costs_its_job_alone() {
+    let pool = pool(1);
+    let handle = pool.submit(
+        |(): ()| {
+            drop(ManuallyDrop::into_inner(channel()));
+            nap(600)
+        },
+        (),
+    );
+    assert_eq!(exit_of(handle).signal, Some(libc::SIGKILL));
+    assert!(pool.submit(own_pid, ()).join().is_ok());
+}
+
+fn a_death_is_seen_though_a_grandchild_holds_the_channel() {
+    fn leave_a_child(_: ()) -> u32 {
+        // SAFETY: the child only sleeps, and dies with its parent: it is a test.
+        unsafe {
+            if libc::fork() == 0 {
+                libc::alarm(60);
+                libc::pause();
+            }
+            libc::_exit(5)
+        }
+    }
+    let pool = pool(1);
+    assert_eq!(exit_of(pool.submit(leave_a_child, ())).code, Some(5));
+    assert!(pool.submit(own_pid, ()).join().is_ok());
+}
+
+fn a_stopped_worker_does_not_hold_up_the_end() {
+    let pool = pool(2);
+    let pid = pool.submit(own_pid, ()).join().unwrap();
+    kill(pid, libc::SIGSTOP);
+    until("the stop", || support::state(pid) == Some('T'));
+    drop(pool);
+    assert!(support::is_dead(pid));
+}
+
+fn jobs_are_failed_when_no_worker_lives_long_enough() {
+    let server = ForkServer::find().unwrap().pid();
+    let pool = pool(1);
+    let others = support::children_of(server);
+    let handle = pool.submit(own_pid, ());
+    // A killer that is faster than any worker: no job can begin, so none can be blamed.
+    until("an end of it", || {
+        for pid in support::children_of(server) {
+            if !others.contains(&pid) {
+                // SAFETY: a signal to a child of our server; it may be gone already.
+                unsafe { libc::kill(pid as i32, libc::SIGKILL) };
+            }
+        }
+        handle.is_finished()
+    });
+    match handle.join() {
+        Err(JoinError::Start(error)) => assert!(error.to_string().contains("signal 9"), "{error}"),
+        Err(JoinError::WorkerDied(_)) | Ok(_) => {} // One of them was faster than the killer.
+        Err(other) => panic!("{other}"),
+    }
+    assert!(pool.submit(own_pid, ()).join().is_ok());
+}
+
+fn a_dead_worker_s_answer_counts_if_it_was_whole() {
+    fn answer_and_die(_: ()) {
+        let mut channel = channel();
+        channel.write_all(&2_u32.to_ne_bytes()).unwrap(); // Done
+        channel.write_all(&0_u32.to_ne_bytes()).unwrap(); // with no bytes: ()
+        channel.write_all(&1_u64.to_ne_bytes()).unwrap(); // for job 1
+        channel.write_all(&0_u64.to_ne_bytes()).unwrap();
+        process::abort();
+    }
+    let pool = pool(1);
+    pool.submit(answer_and_die, ()).join().unwrap();
+    assert!(pool.submit(own_pid, ()).join().is_ok());
+}
