@@ -1,0 +1,394 @@
+//! Aborts and shutdowns: what must not start does not, what must stop is stopped, and every handle
+//! gets exactly one answer.
+
+mod support;
+
+use std::os::linux::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake};
+use std::time::Duration;
+use std::{env, fs};
+use support::{Dice, pool, until};
+use tatkal_executor::{Executor, JoinError, JoinHandle, ProcessPool, Shutdown, block_on};
+
+tests![
+    an_aborted_queued_job_never_runs,
+    an_aborted_running_job_is_killed_and_its_worker_replaced,
+    an_abort_leaves_the_jobs_behind_it_unharmed,
+    an_abort_reaches_a_stopped_worker,
+    an_abort_of_a_finished_job_does_nothing,
+    an_abort_that_races_the_end_gives_one_answer,
+    an_abort_of_a_half_sent_job_leaves_the_channel_whole,
+    a_long_job_does_not_hold_up_the_one_behind_it,
+    dropping_the_pool_finishes_its_jobs,
+    cancelling_shutdown_ends_the_queue_and_waits_for_the_rest,
+    shutdown_without_waiting_returns_at_once_and_the_jobs_go_on,
+    a_submitter_who_waits_for_room_is_told_of_the_end,
+    every_waiter_sees_the_end,
+    a_handle_outlives_its_pool,
+    a_dropped_map_aborts_what_is_in_flight,
+    a_job_can_be_awaited,
+    a_waker_may_use_the_pool,
+];
+
+fn nap(seconds: u64) -> u32 {
+    std::thread::sleep(Duration::from_secs(seconds));
+    process::id()
+}
+
+fn own_pid(_: ()) -> u32 {
+    process::id()
+}
+
+/// A file of which a job can leave a trace, and a test can wait for one.
+struct Trace(PathBuf);
+
+impl Trace {
+    fn new(name: &str) -> Trace {
+        let path = env::temp_dir().join(format!("tatkal-{name}-{}", process::id()));
+        let _ = fs::remove_file(&path);
+        Trace(path)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.clone()
+    }
+
+    fn count(&self) -> u64 {
+        fs::metadata(&self.0).map_or(0, |file| file.st_size())
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// One more byte.
+fn leave_trace(path: &Path) {
+    use std::io::Write;
+    let mut file = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(path)
+        .unwrap();
+    file.write_all(b".").unwrap();
+}
+
+/// A job that says that it has begun, and then takes for ever.
+fn begin(path: PathBuf) {
+    leave_trace(&path);
+    nap(600);
+}
+
+fn is_cancelled<T: std::fmt::Debug>(handle: JoinHandle<T>) -> bool {
+    matches!(handle.join(), Err(JoinError::Cancelled))
+}
+
+fn an_aborted_queued_job_never_runs() {
+    let (begun, trace) = (Trace::new("begun"), Trace::new("trace"));
+    let pool = pool(1);
+    let running = pool.submit(begin, begun.path());
+    until("the first job", || begun.count() == 1);
+    // One of these is given to the worker in advance, the others wait in the queue.
+    let waiting: Vec<_> = (0..10)
+        .map(|_| pool.submit(|path: PathBuf| leave_trace(&path), trace.path()))
+        .collect();
+    for handle in waiting {
+        handle.abort();
+        assert!(is_cancelled(handle)); // at once, though the worker is busy
+    }
+    running.abort();
+    assert!(is_cancelled(running));
+    pool.submit(own_pid, ()).join().unwrap();
+    drop(pool);
+    assert_eq!((begun.count(), trace.count()), (1, 0));
+}
+
+fn an_aborted_running_job_is_killed_and_its_worker_replaced() {
+    let pool = pool(1);
+    for round in 0..20 {
+        let begun = Trace::new("begun");
+        let handle = pool.submit(begin, begun.path());
+        until("the job", || begun.count() == 1);
+        let pid = pool.worker_pids()[0];
+        handle.abort();
+        assert!(is_cancelled(handle), "round {round}");
+        assert!(
+            support::is_dead(pid),
+            "the handle speaks when the job has stopped"
+        );
+        assert_ne!(pool.submit(own_pid, ()).join().unwrap(), pid);
+    }
+}
+
+fn an_abort_leaves_the_jobs_behind_it_unharmed() {
+    let pool = pool(1);
+    for _ in 0..20 {
+        let begun = Trace::new("begun");
+        let handle = pool.submit(begin, begun.path());
+        let behind: Vec<_> = (0..5_u64).map(|n| pool.submit(|n: u64| n, n)).collect();
+        until("the job", || begun.count() == 1);
+        handle.abort();
+        for (n, handle) in (0..).zip(behind) {
+            assert_eq!(handle.join().unwrap(), n);
+        }
+        assert!(is_cancelled(handle));
+    }
+}
+
+fn an_abort_reaches_a_stopped_worker() {
+    let begun = Trace::new("begun");
+    let pool = pool(1);
+    let handle = pool.submit(begin, begun.path());
+    until("the job", || begun.count() == 1);
+    support::kill(pool.worker_pids()[0], libc::SIGSTOP);
+    handle.abort();
+    assert!(is_cancelled(handle));
+}
+
+fn an_abort_of_a_finished_job_does_nothing() {
+    let pool = pool(1);
+    let handle = pool.submit(own_pid, ());
+    until("the result", || handle.is_finished());
+    handle.abort();
+    let pid = handle.join().unwrap();
+    assert_eq!(pool.submit(own_pid, ()).join().unwrap(), pid);
+}
+
+fn an_abort_that_races_the_end_gives_one_answer() {
+    let mut dice = Dice(0x7a7c_a15e);
+    let pool = pool(2);
+    let (mut results, mut cancelled) = (0, 0);
+    for _ in 0..150 {
+        let handles: Vec<_> = (0..8_u64).map(|n| pool.submit(|n: u64| n * n, n)).collect();
+        let victim = dice.below(8) as usize;
+        for _ in 0..dice.below(2_000) {
+            std::hint::spin_loop();
+        }
+        handles[victim].abort();
+        for (n, handle) in handles.into_iter().enumerate() {
+            match handle.join() {
+                Ok(square) => {
+                    assert_eq!(square, (n * n) as u64);
+                    results += 1;
+                }
+                Err(JoinError::Cancelled) if n == victim => cancelled += 1,
+                other => panic!("job {n}, aborted was {victim}: {other:?}"),
+            }
+        }
+    }
+    assert_eq!(results + cancelled, 150 * 8);
+}
+
+fn an_abort_of_a_half_sent_job_leaves_the_channel_whole() {
+    let pool = pool(1);
+    for round in 0..5_u8 {
+        let busy = pool.submit(|(): ()| std::thread::sleep(Duration::from_millis(50)), ());
+        // Given to the busy worker in advance, more than its socket holds: it is half sent.
+        let large = pool.submit(|bytes: Vec<u8>| bytes.len(), vec![round; 1 << 20]);
+        large.abort();
+        assert!(is_cancelled(large));
+        busy.join().unwrap();
+        assert_eq!(pool.submit(|n: u8| n, round).join().unwrap(), round);
+    }
+    assert_eq!(pool.worker_pids().len(), 1);
+}
+
+fn a_long_job_does_not_hold_up_the_one_behind_it() {
+    let begun = Trace::new("begun");
+    let pool = pool(2);
+    // Both workers busy for a while; then more jobs, each of which is given to one in advance.
+    let short: Vec<_> = (0..2).map(|_| pool.submit(nap, 0)).collect();
+    let long = pool.submit(begin, begun.path());
+    let behind: Vec<_> = (0..20).map(|_| pool.submit(own_pid, ())).collect();
+    for handle in short.into_iter().chain(behind) {
+        handle.join().unwrap();
+    }
+    assert!(!long.is_finished());
+    until("the long job", || begun.count() == 1);
+    long.abort();
+    assert!(is_cancelled(long));
+}
+
+fn dropping_the_pool_finishes_its_jobs() {
+    let trace = Trace::new("trace");
+    let pool = pool(2);
+    let handles: Vec<_> = (0..50)
+        .map(|_| pool.submit(|path: PathBuf| leave_trace(&path), trace.path()))
+        .collect();
+    let detached = pool.submit(|path: PathBuf| leave_trace(&path), trace.path());
+    detached.detach();
+    drop(pool);
+    assert_eq!(trace.count(), 51);
+    for handle in handles {
+        assert!(handle.is_finished());
+        handle.join().unwrap();
+    }
+}
+
+fn cancelling_shutdown_ends_the_queue_and_waits_for_the_rest() {
+    let (begun, trace) = (Trace::new("begun"), Trace::new("trace"));
+    let pool = pool(1);
+    let running = pool.submit(
+        |path: PathBuf| {
+            leave_trace(&path);
+            nap(1)
+        },
+        begun.path(),
+    );
+    until("the first job", || begun.count() == 1);
+    let waiting: Vec<_> = (0..10)
+        .map(|_| pool.submit(|path: PathBuf| leave_trace(&path), trace.path()))
+        .collect();
+    pool.shutdown(Shutdown::cancel());
+    assert!(running.is_finished());
+    running.join().unwrap();
+    assert!(waiting.into_iter().all(is_cancelled));
+    assert_eq!((trace.count(), pool.worker_pids().len()), (0, 0));
+}
+
+fn shutdown_without_waiting_returns_at_once_and_the_jobs_go_on() {
+    let (begun, go) = (Trace::new("begun"), Trace::new("go"));
+    let pool = pool(1);
+    let job = |(begun, go): (PathBuf, PathBuf)| {
+        leave_trace(&begun);
+        until("the word", || go.exists());
+        "done".to_owned()
+    };
+    let handle = pool.submit(job, (begun.path(), go.path()));
+    let queued = pool.submit(own_pid, ());
+    until("the job", || begun.count() == 1);
+    pool.shutdown(Shutdown::finish().without_waiting());
+    assert!(!handle.is_finished());
+    assert!(matches!(
+        pool.submit(own_pid, ()).join(),
+        Err(JoinError::Closed)
+    ));
+    drop(pool); // does not wait either
+    assert!(!handle.is_finished());
+    leave_trace(&go.0);
+    assert_eq!(handle.join().unwrap(), "done");
+    queued.join().unwrap();
+}
+
+fn a_submitter_who_waits_for_room_is_told_of_the_end() {
+    let begun = Trace::new("begun");
+    let pool = Arc::new(
+        ProcessPool::builder()
+            .workers(1)
+            .capacity(1)
+            .build()
+            .unwrap(),
+    );
+    let running = pool.submit(begin, begun.path());
+    until("the first job", || begun.count() == 1);
+    let waiting = [pool.submit(own_pid, ()), pool.submit(own_pid, ())];
+    let submitter = {
+        let pool = pool.clone();
+        std::thread::spawn(move || pool.submit(own_pid, ()).join())
+    };
+    let stranger = {
+        let pool = pool.clone();
+        std::thread::spawn(move || pool.shutdown(Shutdown::cancel()))
+    };
+    match submitter.join().unwrap() {
+        // Too late for the pool; or just in time to be cancelled.
+        Err(JoinError::Closed | JoinError::Cancelled) => {}
+        other => panic!("{other:?}"),
+    }
+    assert!(waiting.into_iter().all(is_cancelled));
+    running.abort();
+    assert!(is_cancelled(running));
+    stranger.join().unwrap();
+}
+
+fn every_waiter_sees_the_end() {
+    let pool = Arc::new(pool(2));
+    let handle = pool.submit(|(): ()| std::thread::sleep(Duration::from_millis(100)), ());
+    let waiters: Vec<_> = (0..4)
+        .map(|_| {
+            let pool = pool.clone();
+            std::thread::spawn(move || {
+                pool.shutdown(Shutdown::finish());
+                pool.worker_pids().len()
+            })
+        })
+        .collect();
+    for waiter in waiters {
+        assert_eq!(waiter.join().unwrap(), 0);
+    }
+    handle.join().unwrap();
+}
+
+fn a_handle_outlives_its_pool() {
+    let pool = pool(1);
+    let handle = pool.submit(|n: u32| n + 1, 1);
+    drop(pool);
+    handle.abort();
+    assert_eq!(handle.join().unwrap(), 2);
+}
+
+fn a_dropped_map_aborts_what_is_in_flight() {
+    let begun = Trace::new("begun");
+    let pool = pool(2);
+    let mut map = pool.map(
+        |(n, path): (u32, PathBuf)| {
+            if n > 0 {
+                begin(path);
+            }
+            n
+        },
+        (0..).map(|n| (n, begun.path())),
+    );
+    assert_eq!(map.next().unwrap().unwrap(), 0);
+    until("two jobs", || begun.count() >= 2);
+    drop(map);
+    drop(pool); // Waits for the jobs, which take for ever unless they are aborted.
+}
+
+fn a_job_can_be_awaited() {
+    let pool = pool(2);
+    let sum = block_on(async {
+        let (one, other) = (pool.submit(|n: u32| n, 40), pool.submit(|n: u32| n, 2));
+        one.await.unwrap() + other.await.unwrap()
+    });
+    assert_eq!(sum, 42);
+}
+
+/// Submits a job whenever it is woken: user code that runs on the manager's thread.
+struct Resubmit {
+    pool: ProcessPool,
+    woken: AtomicUsize,
+}
+
+impl Wake for Resubmit {
+    fn wake(self: Arc<Self>) {
+        self.pool.submit(own_pid, ()).detach();
+        self.pool.shutdown(Shutdown::finish()); // cannot wait here, and does not
+        self.woken.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn a_waker_may_use_the_pool() {
+    let woken = Arc::new(Resubmit {
+        pool: pool(1),
+        woken: AtomicUsize::new(0),
+    });
+    let mut handle = woken
+        .pool
+        .submit(|(): ()| std::thread::sleep(Duration::from_millis(50)), ());
+    let waker = woken.clone().into();
+    let poll = Future::poll(
+        std::pin::Pin::new(&mut handle),
+        &mut Context::from_waker(&waker),
+    );
+    assert!(poll.is_pending());
+    until("the waker", || woken.woken.load(Ordering::Relaxed) == 1);
+    drop(waker);
+    handle.join().unwrap();
+}
