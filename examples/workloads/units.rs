@@ -46,7 +46,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         None => return Err(format!("unknown unit of time '{unit}': {CURE}")),
     };
     if seconds > LONGEST.as_secs_f64() {
-        return Err(format!("too long: at most {}", show_duration(LONGEST)));
+        return Err(format!("too long: at most {}", spell_duration(LONGEST)));
     }
     // Rounded to nanoseconds, so that 1.5s is exactly that.
     Ok(Duration::from_nanos((seconds * 1e9).round() as u64))
@@ -115,6 +115,16 @@ pub fn share(text: &str) -> Result<f64, String> {
     Err("not a share of one: give 0 to 1, for example 0.25 or 25%".into())
 }
 
+/// A duration as one would type it: `200ms`, `1.5s`.
+pub fn spell_duration(duration: Duration) -> String {
+    let nanos = duration.as_nanos();
+    match (nanos % 1_000_000, nanos < 1_000_000_000) {
+        (0, true) => format!("{}ms", nanos / 1_000_000),
+        (_, true) => format!("{}us", nanos as f64 / 1e3),
+        (_, false) => format!("{}s", nanos as f64 / 1e9),
+    }
+}
+
 /// `0.21 s`, `12.3 ms`, `3600 s`: three digits or so, one space, a unit.
 pub fn show_duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
@@ -173,7 +183,7 @@ mod tests {
             ("", "200ms or 1.5s"),
             ("1e3s", "unknown unit of time 'e3s'"),
             ("1.2.3s", "200ms or 1.5s"),
-            ("9999999999999999999999s", "at most 3600 s"),
+            ("9999999999999999999999s", "at most 3600s"),
             ("2h", "unknown unit of time 'h'"),
         ] {
             let said = duration(text).unwrap_err();
@@ -223,6 +233,10 @@ mod tests {
         assert_eq!(show_duration(Duration::from_micros(12_340)), "12.3 ms");
         assert_eq!(show_duration(Duration::from_nanos(800)), "0.8 us");
         assert_eq!(show_duration(Duration::ZERO), "0 s");
+        assert_eq!(spell_duration(Duration::from_millis(200)), "200ms");
+        assert_eq!(spell_duration(Duration::from_millis(1500)), "1.5s");
+        assert_eq!(spell_duration(Duration::from_micros(1500)), "1500us");
+        assert_eq!(spell_duration(Duration::ZERO), "0ms");
         assert_eq!(show_size(16 << 20), "16 MiB");
         assert_eq!(show_size(1536), "1.5 KiB");
         assert_eq!(show_size(733), "733 B");

@@ -6,3 +6,4 @@
 pub mod gil;
 pub mod job;
 pub mod options;
+pub mod program;

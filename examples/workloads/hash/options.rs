@@ -18,7 +18,7 @@ const LARGEST: u64 = 1 << 30;
 
 /// Hash random bytes with SHA-256, in every concurrency mode, and compare.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "hash", version, after_help = cli::EXIT_CODES)]
+#[command(name = "hash", version, after_help = cli::EXIT_CODES, allow_negative_numbers = true)]
 struct Arguments {
     /// How many jobs
     #[arg(long, value_name = "N", default_value = "20", value_parser = jobs)]

@@ -7,10 +7,14 @@
 use super::model::{ModeRun, Run, Status, Workload};
 use crate::mode::Mode;
 use crate::units::show_duration;
+use std::time::Duration;
 
 /// Two modes are alike (`~`) when neither takes more than this many times as long as the other.
-/// Making a pool costs milliseconds, and a busy machine adds some: a quarter absorbs both.
+/// A busy machine adds some, and chance does: a quarter absorbs both.
 const ALIKE: f64 = 1.25;
+
+/// However short the run, a difference of this little is the making of a pool and chance.
+const SLACK: Duration = Duration::from_millis(5);
 
 /// A mode is faster (`>`) when the other takes at least this many times as long. Two CPUs give at
 /// most 2, so this asks for half of what a second CPU can give.
@@ -62,7 +66,7 @@ fn async_keeps_up(run: &Run) -> Option<Finding> {
     let claim = "async on one thread ~ a pool of threads, or better, for I/O";
     let modes = [Mode::Async, Mode::Threads];
     judge(run, claim, &modes, |[looped, threads]| {
-        let holds = ratio(looped, threads) <= ALIKE;
+        let holds = looped.elapsed <= threads.elapsed || alike(looped, threads);
         (Some(holds), times(&[looped, threads]))
     })
 }
@@ -149,7 +153,8 @@ fn ratio(run: &ModeRun, other: &ModeRun) -> f64 {
 }
 
 fn alike(run: &ModeRun, other: &ModeRun) -> bool {
-    (1.0 / ALIKE..=ALIKE).contains(&ratio(run, other))
+    run.elapsed.abs_diff(other.elapsed) <= SLACK
+        || (1.0 / ALIKE..=ALIKE).contains(&ratio(run, other))
 }
 
 fn faster(run: &ModeRun, other: &ModeRun) -> bool {
@@ -249,5 +254,13 @@ mod tests {
         );
         run.cpus = 1;
         assert_eq!(verdicts(&run)[0], None);
+    }
+
+    #[test]
+    fn a_few_milliseconds_are_no_difference() {
+        let modes = [(Mode::Threads, 0.014), (Mode::Async, 0.010)];
+        assert_eq!(verdicts(&run(Workload::Hash, &modes)), [Some(true)]);
+        let modes = [(Mode::Threads, 0.14), (Mode::Async, 0.10)];
+        assert_eq!(verdicts(&run(Workload::Hash, &modes)), [Some(false)]);
     }
 }

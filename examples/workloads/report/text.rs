@@ -1,7 +1,7 @@
 //! The report as it is printed: table, totals, what went wrong, findings. Next: `json.rs`.
 
 use super::findings::{Finding, findings};
-use super::model::{ModeRun, Run, Status, thousands};
+use super::model::{ModeRun, Run, Status, Workload, thousands};
 use super::style::{Role, Style};
 use super::table::{WIDTH, table};
 
@@ -56,10 +56,13 @@ pub fn total(run: &Run, mode: &ModeRun) -> String {
         done => format!("{} of {items}", thousands(done as u64)),
     };
     let errors = mode.count(Status::Error);
+    let missing = match run.workload {
+        Workload::Flags => format!(" {} not found,", mode.count(Status::NotFound)),
+        Workload::Hash => String::new(),
+    };
     format!(
-        "{expected}: {} ok, {} not found, {errors} {}; {} bytes",
+        "{expected}: {} ok,{missing} {errors} {}; {} bytes",
         mode.count(Status::Ok),
-        mode.count(Status::NotFound),
         if errors == 1 { "error" } else { "errors" },
         thousands(mode.bytes()),
     )
@@ -128,7 +131,6 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::Workload;
     use super::super::model::tests::{item, run};
     use super::*;
     use crate::mode::Mode;

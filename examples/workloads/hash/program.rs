@@ -1,0 +1,60 @@
+//! The program `hash`: mode by mode, then the report.
+
+use super::job::{self, Job};
+use super::options::Options;
+use crate::drive::{self, Job as _};
+use crate::interrupt;
+use crate::mode::Mode;
+use crate::report::model::Workload;
+use crate::session::Session;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use tatkal::{Runtime, ThreadPool};
+
+/// Runs the command line, whose first word is the program's name. Prints a refusal and leaves the
+/// process when the line is wrong.
+///
+/// # Errors
+/// A sentence, when the machine refuses what the run needs (a thread, a process).
+pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, String> {
+    let options = Options::from_args(args).unwrap_or_else(|refusal| refusal.exit());
+    let session = Session::new(Workload::Hash, options.common.output(false), job::line);
+    interrupt::watch(session.clone()).map_err(|error| format!("no signals: {error}"))?;
+    session.say(&options.describe());
+    for mode in &options.modes {
+        let jobs = options.jobs_of(*mode, session.output().item_lines());
+        match mode {
+            Mode::Async => run_async(&session, options.workers, jobs)?,
+            mode => drive::run(&session, *mode, options.workers, job::run, jobs)?,
+        }
+    }
+    Ok(session.finish())
+}
+
+/// One task for each job, on this thread's loop; the work itself goes to other threads, because
+/// a task that computes keeps every other task of its loop waiting.
+fn run_async(session: &Arc<Session>, workers: usize, jobs: Vec<Job>) -> Result<(), String> {
+    session.begin(Mode::Async, workers, Some(jobs.len()), jobs.len());
+    let runtime = Runtime::new().map_err(|error| format!("no event loop: {error}"))?;
+    let threads = Rc::new(ThreadPool::new(workers));
+    let spawn = |(place, job): (usize, Job)| {
+        let (session, threads) = (session.clone(), threads.clone());
+        runtime.spawn_local(async move {
+            let name = job.name();
+            let hashed = threads.submit(move || job::run(job)).await;
+            let item = hashed.unwrap_or_else(|error| drive::lost(&name, error));
+            session.record(place, item);
+        })
+    };
+    let tasks: Vec<_> = jobs.into_iter().enumerate().map(spawn).collect();
+    runtime.block_on(async {
+        for task in tasks {
+            // Whatever became of a job is recorded by its task, which cannot fail itself.
+            let _ = task.await;
+        }
+    });
+    session.complete();
+    Ok(())
+}
