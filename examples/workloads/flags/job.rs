@@ -164,6 +164,11 @@ impl Download {
         }
     }
 
+    /// Will the end of it wait for a disk?
+    pub(super) fn saves(&self) -> bool {
+        self.job.save.is_some()
+    }
+
     /// Each attempt has the whole timeout.
     pub(super) fn deadline(&self) -> Deadline {
         Deadline::after(self.job.timeout)

@@ -35,7 +35,7 @@ fn default_workers(flags: usize) -> usize {
 
 /// Download country flags, in every concurrency mode, and compare.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "flags", version, after_help = cli::EXIT_CODES)]
+#[command(name = "flags", version, after_help = cli::EXIT_CODES, allow_negative_numbers = true)]
 struct Arguments {
     /// Countries by name or two-letter code, as `yemen` or `ye`
     /// [default: yemen zambia vietnam venezuela ukraine]
