@@ -1,0 +1,150 @@
+//! Ctrl-C and SIGTERM in every mode: the partial report, once; no half file, no process left behind;
+//! 130 or 143. Nothing here waits for luck: a signal is sent when the first item has been printed.
+
+mod support;
+
+use rustix::process::{Signal, kill_process};
+use support::{Ended, Report, Scratch, start};
+use workloads::flags::countries;
+use workloads::report::model::thousands;
+
+/// The report of a run that was cut short in `mode` is there once and says so.
+#[track_caller]
+fn check(ended: &Ended, code: i32, json: &std::path::Path, mode: &str, expected: usize) {
+    assert_eq!(ended.code, Some(code), "{ended:?}");
+    let heads = ended.stdout.matches("speed-up").count();
+    assert_eq!(heads, 1, "one table: {}", ended.stdout);
+    assert!(
+        ended.stdout.contains("Interrupted by SIG"),
+        "{}",
+        ended.stdout
+    );
+    let report = Report::parse(&std::fs::read_to_string(json).unwrap());
+    let done = report.items(mode).len();
+    assert!(
+        done < expected,
+        "{done} of {expected}: it was not cut short"
+    );
+    let totals = format!("{done} of {}", thousands(expected as u64));
+    assert!(
+        ended.stdout.contains(&totals),
+        "no '{totals}' in {}",
+        ended.stdout
+    );
+}
+
+/// Interrupts `flags` at its first flag; all that was saved must be whole.
+fn interrupt_flags(mode: &str, signal: Signal, code: i32) {
+    let scratch = Scratch::new(&format!("cut-{mode}-{}", signal.as_raw()));
+    let out = Scratch::new(&format!("out-{mode}-{}", signal.as_raw()));
+    let json = scratch.join("run.json");
+    let args = format!(
+        "--all --delay 50ms -w 3 -m 3 --mode {mode} --out {} --json {}",
+        out.arg(),
+        json.display()
+    );
+    let mut program = start("flags", &args);
+    program.wait_for("downloaded");
+    program.signal_group(signal);
+    let ended = program.end();
+    check(&ended, code, &json, mode, 249);
+    assert_eq!(scratch.names(), ["run.json"]);
+    for name in out.names() {
+        let country = name.strip_suffix(".jpg").and_then(countries::by_name);
+        let country = country.unwrap_or_else(|| panic!("a stray file {name}"));
+        assert!(
+            std::fs::read(out.join(&name)).unwrap() == country.image,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn ctrl_c_in_sequential_flags() {
+    interrupt_flags("sequential", Signal::INT, 130);
+}
+
+#[test]
+fn ctrl_c_in_threads_flags() {
+    interrupt_flags("threads", Signal::INT, 130);
+}
+
+#[test]
+fn ctrl_c_in_processes_flags() {
+    interrupt_flags("processes", Signal::INT, 130);
+}
+
+#[test]
+fn ctrl_c_in_async_flags() {
+    interrupt_flags("async", Signal::INT, 130);
+}
+
+#[test]
+fn sigterm_in_processes_flags() {
+    interrupt_flags("processes", Signal::TERM, 143);
+}
+
+#[test]
+fn ctrl_c_while_a_request_waits_is_not_delayed_by_it() {
+    // One minute of delay: whoever waited for the answer would meet the watchdog, or its report
+    // would tell of a flag.
+    for mode in ["sequential", "threads", "processes", "async"] {
+        let args = format!("ye --delay 60s --timeout 60s --mode {mode}");
+        let mut program = start("flags", &args);
+        program.wait_for(mode);
+        program.signal_group(Signal::INT);
+        let ended = program.end();
+        assert_eq!(ended.code, Some(130), "{mode}: {ended:?}");
+        assert!(ended.stdout.contains("0 of 1 flag"), "{mode}: {ended:?}");
+    }
+}
+
+#[test]
+fn ctrl_c_in_every_hash_mode() {
+    for mode in ["sequential", "threads", "processes", "async"] {
+        interrupt_hash(mode, &format!("--mode {mode}"));
+    }
+    interrupt_hash("threads-gil", "--gil --mode threads");
+}
+
+fn interrupt_hash(mode: &str, args: &str) {
+    let scratch = Scratch::new(&format!("cut-hash-{mode}"));
+    let json = scratch.join("run.json");
+    let args = format!(
+        "--jobs 100000 --size 1MiB -w 2 {args} --json {}",
+        json.display()
+    );
+    let mut program = start("hash", &args);
+    program.wait_for("hashed");
+    program.signal_group(Signal::INT);
+    check(&program.end(), 130, &json, mode, 100_000);
+}
+
+#[test]
+fn modes_that_were_done_stay_in_the_report() {
+    let scratch = Scratch::new("second");
+    let json = scratch.join("run.json");
+    let args = "ye zm --delay 300ms --mode async,sequential --json";
+    let mut program = start("flags", &format!("{args} {}", json.display()));
+    program.wait_for("sequential");
+    program.signal_group(Signal::INT);
+    let ended = program.end();
+    check(&ended, 130, &json, "sequential", 2);
+    let report = Report::parse(&std::fs::read_to_string(json).unwrap());
+    assert_eq!(report.with_status("async", "ok").len(), 2);
+    assert_eq!(
+        report.mode("sequential")["speedup"],
+        serde_json::Value::Null
+    );
+}
+
+#[test]
+fn a_program_killed_outright_takes_its_workers_along() {
+    let args = "--all --delay 10s --timeout 60s -w 3 --mode processes";
+    let mut program = start("flags", args);
+    program.wait_for("processes");
+    let own = rustix::process::Pid::from_raw(program.pid() as i32).unwrap();
+    kill_process(own, Signal::KILL).unwrap();
+    // `end` fails when a process of the group stays.
+    assert_eq!(program.end().code, None);
+}
