@@ -41,6 +41,6 @@ impl Driver for Parker {
     }
 
     fn unparker(&self) -> Waker {
-        Parker::unparker(self).into()
+        Parker::unparker(self)
     }
 }

@@ -139,25 +139,25 @@ mod tests {
         let ids: Vec<_> = (0..4)
             .map(|_| {
                 let task = task();
-                let id = task.id();
+                let id = task.as_raw();
                 live.insert(task);
                 id
             })
             .collect();
-        assert_eq!(live.remove(1).unwrap().id(), ids[1]);
-        assert_eq!(live.remove(3).unwrap().id(), ids[3]);
+        assert_eq!(live.remove(1).unwrap().as_raw(), ids[1]);
+        assert_eq!(live.remove(3).unwrap().as_raw(), ids[3]);
         assert!(live.remove(3).is_none(), "a vacant slot holds no task");
         assert!(live.remove(NO_SLOT).is_none());
         let late = task();
-        let late_id = late.id();
+        let late_id = late.as_raw();
         live.insert(late);
         assert_eq!(
-            live.remove(3).unwrap().id(),
+            live.remove(3).unwrap().as_raw(),
             late_id,
             "the last vacated slot is used first"
         );
         assert_eq!(live.len(), 2);
-        let left: Vec<_> = std::iter::from_fn(|| live.pop().map(|task| task.id())).collect();
+        let left: Vec<_> = std::iter::from_fn(|| live.pop().map(|task| task.as_raw())).collect();
         assert_eq!(left, [ids[2], ids[0]]);
     }
 }

@@ -25,7 +25,7 @@
 //! Next: `waker.rs`.
 
 use super::harness;
-use super::schedule::{Schedule, TaskId};
+use super::schedule::Schedule;
 use super::state::{Snapshot, State};
 use crate::error::JoinError;
 use crate::sync::UnsafeCell;
@@ -159,10 +159,6 @@ impl Task {
     pub(crate) fn header(&self) -> &Header {
         // SAFETY: our reference keeps the cell alive, and a header is only ever shared.
         unsafe { self.pointer.as_ref() }
-    }
-
-    pub(crate) fn id(&self) -> TaskId {
-        TaskId(self.pointer.as_ptr() as usize)
     }
 
     /// Drops the future and completes the task as cancelled, unless it is complete or being

@@ -166,7 +166,7 @@ where
             run: run::<F, T, S>,
             cancel: cancel_runnable::<F, T, S>,
             fail: fail::<F, T, S>,
-            schedule: schedule::<F, T, S>,
+            schedule: schedule::<S>,
             abort: abort::<F, T, S>,
             shutdown: shutdown::<F, T, S>,
             free: free::<F, T, S>,
@@ -217,15 +217,17 @@ where
             ToIdle::Idle => {}
             // SAFETY: `transition_to_idle` dropped our reference, and it was the last.
             ToIdle::Free => unsafe { free::<F, T, S>(pointer) },
-            // SAFETY: SCHEDULED is set and our reference goes into the new runnable.
             ToIdle::Reschedule => {
+                // SAFETY: SCHEDULED is set and our reference goes into the new runnable; this
+                // vtable belongs to scheduler `S`.
                 S::reschedule(unsafe { Scheduled::new(Runnable::from_raw(pointer)) });
             }
             // SAFETY: we still own RUNNING and the reference.
             ToIdle::Cancel => unsafe { cancel::<F, T, S>(pointer) },
         },
-        // SAFETY: (both) we own RUNNING; the future is still in the stage, and goes now.
+        // SAFETY: we own RUNNING; the future is still in the stage, and goes now.
         Ok(Poll::Ready(output)) => unsafe { retire::<F, T, S>(pointer, output) },
+        // SAFETY: the same.
         Err(panic) => unsafe { retire::<F, T, S>(pointer, Err(panicked(panic))) },
     }
 }
@@ -357,11 +359,7 @@ where
 
 /// # Safety
 /// The caller set SCHEDULED and gives up one reference, which becomes the runnable's.
-unsafe fn schedule<F, T, S>(pointer: NonNull<Header>)
-where
-    F: Future<Output = Result<T, JoinError>>,
-    S: Schedule,
-{
+unsafe fn schedule<S: Schedule>(pointer: NonNull<Header>) {
     // SAFETY: SCHEDULED and one reference by the caller; this vtable belongs to scheduler `S`.
     S::schedule(unsafe { Scheduled::new(Runnable::from_raw(pointer)) });
 }
@@ -380,7 +378,7 @@ where
     match cell.prefix.header.state.abort(S::CANCEL_IN_PLACE) {
         Abort::Nothing => {}
         // SAFETY: the transition set SCHEDULED and counted a reference for the runnable.
-        Abort::Schedule => unsafe { schedule::<F, T, S>(pointer) },
+        Abort::Schedule => unsafe { schedule::<S>(pointer) },
         Abort::Running => cell
             .prefix
             .scheduler

@@ -72,8 +72,8 @@ impl<T> JoinHandle<T> {
     /// The task's output is `Result<T, JoinError>`; the caller gives up the handle's reference
     /// and JOIN_INTEREST.
     pub(crate) unsafe fn from_raw(pointer: NonNull<Header>) -> Self {
-        // SAFETY: by the caller.
         Self {
+            // SAFETY: by the caller.
             task: Some(unsafe { Task::from_raw(pointer) }),
             _output: PhantomData,
         }

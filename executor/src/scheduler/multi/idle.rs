@@ -91,7 +91,7 @@ impl Idle {
     fn needs_wake(&self) -> bool {
         // Relaxed: p3; the fence before it orders.
         let counts = self.counts.load(Ordering::Relaxed);
-        counts % AWAKE == 0 && counts / AWAKE < self.workers
+        counts.is_multiple_of(AWAKE) && counts / AWAKE < self.workers
     }
 
     #[cold]

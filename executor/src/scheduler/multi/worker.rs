@@ -242,11 +242,11 @@ impl Worker {
                 return Some(runnable);
             }
         }
-        if self.next_runs.get() < MAX_NEXT_RUNS {
-            if let Some(runnable) = remote.take_next() {
-                self.next_runs.set(self.next_runs.get() + 1);
-                return Some(runnable);
-            }
+        if self.next_runs.get() < MAX_NEXT_RUNS
+            && let Some(runnable) = remote.take_next()
+        {
+            self.next_runs.set(self.next_runs.get() + 1);
+            return Some(runnable);
         }
         self.next_runs.set(0);
         remote
@@ -361,10 +361,11 @@ impl Worker {
         // SeqCst: our entry in the counts comes before our look at `watched`; the partner is the
         // fence in `is_on_watch`.
         fence(Ordering::SeqCst);
-        if self.shared.idle.awake() == 1 && !self.shared.watched.load(Ordering::Relaxed) {
-            if let Some(worker) = self.shared.idle.wake_any() {
-                self.shared.wake(worker);
-            }
+        if self.shared.idle.awake() == 1
+            && !self.shared.watched.load(Ordering::Relaxed)
+            && let Some(worker) = self.shared.idle.wake_any()
+        {
+            self.shared.wake(worker);
         }
     }
 
