@@ -1,7 +1,7 @@
 //! Whom to trust: the TLS configuration that both drivers share.
 //!
-//! rustls on ring (one C library less to build than aws-lc), TLS 1.2 and 1.3, HTTP/1.1 offered as
-//! the only protocol so that no server answers in HTTP/2.
+//! rustls on ring (the smaller of its two cryptographic libraries), TLS 1.2 and 1.3. HTTP/1.1 is
+//! offered as the only protocol, so that no server answers in HTTP/2.
 
 use std::fmt;
 use std::io;
