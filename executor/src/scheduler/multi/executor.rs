@@ -3,7 +3,7 @@
 //! The end of this room; next: `../spawn.rs`.
 
 use super::idle::MAX_WORKERS;
-use super::shared::Shared;
+use super::shared::{Hook, Shared};
 use super::worker::{Outside, Worker};
 use crate::block_on::block_on;
 use crate::driver::Driver;
@@ -50,8 +50,6 @@ struct Running {
     ended: Condvar,
 }
 
-type Hook = Arc<dyn Fn() + Send + Sync>;
-
 /// Settings of a [`MultiExecutor`].
 pub struct MultiBuilder {
     workers: usize,
@@ -59,6 +57,7 @@ pub struct MultiBuilder {
     stack_size: Option<usize>,
     on_start: Option<Hook>,
     on_stop: Option<Hook>,
+    on_park: Option<Hook>,
 }
 
 /// Spawns onto a [`MultiExecutor`] from any thread, and blocks on it.
@@ -111,6 +110,7 @@ impl MultiBuilder {
             stack_size: None,
             on_start: None,
             on_stop: None,
+            on_park: None,
         }
     }
 
@@ -138,13 +138,20 @@ impl MultiBuilder {
         self
     }
 
+    /// Called on each worker thread before it goes to sleep, and every few dozen tasks while it has
+    /// work: the moment to pass on what the worker has been keeping to itself.
+    pub fn on_thread_park(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
+        self.on_park = Some(Arc::new(hook));
+        self
+    }
+
     /// Starts the workers; they sleep on `driver`, one at a time.
     ///
     /// # Errors
     /// When the operating system refuses a thread; those that were started are stopped again.
     pub fn build(self, driver: impl Driver) -> io::Result<MultiExecutor> {
         let mut executor = MultiExecutor {
-            shared: Arc::new(Shared::new(self.workers, Box::new(driver))),
+            shared: Arc::new(Shared::new(self.workers, Box::new(driver), self.on_park)),
             threads: Vec::with_capacity(self.workers),
             running: Arc::new(Running {
                 count: Mutex::new(0),
@@ -157,7 +164,7 @@ impl MultiBuilder {
                 thread = thread.stack_size(bytes);
             }
             let shared = executor.shared.clone();
-            let running = RunningGuard::new(&executor.running);
+            let running = RunningGuard::new(&executor.running, &shared);
             let (on_start, on_stop) = (self.on_start.clone(), self.on_stop.clone());
             // On an error the executor is dropped, which stops the threads there are.
             executor.threads.push(thread.spawn(move || {
@@ -214,7 +221,7 @@ impl MultiExecutor {
             self.threads.clear();
             return Err(StillRunning { workers });
         }
-        Ok(())
+        Ok(()) // and the drop joins threads that are as good as gone
     }
 
     /// How many tasks are alive: spawned and not complete.
@@ -293,19 +300,36 @@ impl MultiHandle {
 }
 
 /// Counts a thread from before its start to its end, unwinding included.
-struct RunningGuard(Arc<Running>);
+struct RunningGuard {
+    running: Arc<Running>,
+    shared: Arc<Shared>,
+}
 
 impl RunningGuard {
-    fn new(running: &Arc<Running>) -> Self {
+    fn new(running: &Arc<Running>, shared: &Arc<Shared>) -> Self {
         *running.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        Self(running.clone())
+        Self {
+            running: running.clone(),
+            shared: shared.clone(),
+        }
     }
 }
 
 impl Drop for RunningGuard {
     fn drop(&mut self) {
-        *self.0.count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        self.0.ended.notify_all();
+        let mut count = self
+            .running
+            .count
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *count -= 1;
+        let last = *count == 0;
+        drop(count);
+        self.running.ended.notify_all();
+        if last {
+            // Handles may live on; what the workers slept on (an event loop) must not.
+            self.shared.drop_driver();
+        }
     }
 }
 

@@ -25,6 +25,7 @@ use super::bed::Bed;
 use super::idle::Idle;
 use super::worker::with_current;
 use crate::driver::Driver;
+use crate::park::Parker;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use crate::sync::{Mutex, lock};
 use crate::task::cell::{Header, Slot, Task};
@@ -35,6 +36,9 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::task::Waker;
 
+/// What a program wants called on its worker threads.
+pub(super) type Hook = Arc<dyn Fn() + Send + Sync>;
+
 /// See the file head.
 pub(super) struct Shared {
     pub(super) remotes: Box<[Remote]>,
@@ -43,6 +47,8 @@ pub(super) struct Shared {
     /// The worker that holds the lock sleeps in the driver, or takes a look at it.
     pub(super) driver: Mutex<Box<dyn Driver>>,
     unparker: Waker,
+    /// What a worker calls before it sleeps.
+    pub(super) on_park: Option<Hook>,
     /// Is a sleeping worker on watch? See `worker.rs`.
     pub(super) watched: AtomicBool,
     closed: AtomicBool,
@@ -125,7 +131,7 @@ impl Drop for Remote {
 }
 
 impl Shared {
-    pub(super) fn new(workers: usize, driver: Box<dyn Driver>) -> Self {
+    pub(super) fn new(workers: usize, driver: Box<dyn Driver>, on_park: Option<Hook>) -> Self {
         let live = |list| LiveList {
             list: Mutex::new(Live {
                 tasks: LiveTasks::new(list as u32),
@@ -138,6 +144,7 @@ impl Shared {
             idle: Idle::new(workers),
             unparker: driver.unparker(),
             driver: Mutex::new(driver),
+            on_park,
             watched: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             live: (0..=workers).map(live).collect(),
@@ -170,6 +177,13 @@ impl Shared {
 
     pub(super) fn wake(&self, worker: usize) {
         self.remotes[worker].bed.wake(&self.unparker);
+    }
+
+    /// The last worker is gone: nobody will sleep on the driver again.
+    pub(super) fn drop_driver(&self) {
+        let nothing: Box<dyn Driver> = Box::new(Parker::new());
+        let driver = std::mem::replace(&mut *lock(&self.driver), nothing);
+        drop(driver); // outside the lock: it may wake whoever still waited on it
     }
 
     /// Is there work that a worker without any could take?

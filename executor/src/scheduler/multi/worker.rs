@@ -264,6 +264,7 @@ impl Worker {
     /// Events that are already there, without sleeping. Skipped while another worker has the
     /// driver: it sees them.
     fn look_at_driver(&self) {
+        self.pass_on();
         let Ok(mut driver) = self.shared.driver.try_lock() else {
             return;
         };
@@ -372,6 +373,7 @@ impl Worker {
     /// (4) Sleeps until there is something to do; in the driver if that is free.
     fn sleep(&self) {
         let shared = &*self.shared;
+        self.pass_on();
         if shared
             .idle
             .fall_asleep(self.index, self.searching.replace(false))
@@ -397,6 +399,14 @@ impl Worker {
         // A batch from the driver: the first is for us, the others for whoever is free.
         if self.remote().queue.len() > 1 {
             shared.wake_one();
+        }
+    }
+
+    /// Whatever this thread keeps to itself (timers that nobody else knows of, above all) must not
+    /// stay with it while it sleeps.
+    fn pass_on(&self) {
+        if let Some(hook) = &self.shared.on_park {
+            hook();
         }
     }
 
