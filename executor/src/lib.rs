@@ -51,8 +51,8 @@ pub use driver::Driver;
 pub use error::{Crossing, JoinError, PanicReport, WorkerExit};
 pub use park::Parker;
 pub use pool::{
-    Executor, Map, Portable, Sequential, Shutdown, ThreadPool, ThreadPoolBuilder, TrySubmitError,
-    available_cpus,
+    Executor, Map, Portable, Scope, ScopedHandle, Sequential, Shutdown, ThreadPool,
+    ThreadPoolBuilder, TrySubmitError, available_cpus,
 };
 #[cfg(all(target_os = "linux", not(loom)))]
 pub use pool::{ForkServer, ProcessPool, ProcessPoolBuilder};

@@ -23,4 +23,4 @@ pub use executor::{Executor, Map, Portable, Shutdown};
 #[cfg(all(target_os = "linux", not(loom)))]
 pub use process::{ForkServer, ProcessPool, ProcessPoolBuilder};
 pub use sequential::Sequential;
-pub use thread::{ThreadPool, ThreadPoolBuilder, TrySubmitError};
+pub use thread::{Scope, ScopedHandle, ThreadPool, ThreadPoolBuilder, TrySubmitError};

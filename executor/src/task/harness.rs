@@ -78,6 +78,10 @@ impl Runnable {
         self.pointer
     }
 
+    pub(crate) fn id(&self) -> TaskId {
+        TaskId(self.pointer.as_ptr() as usize)
+    }
+
     pub(crate) fn header(&self) -> &Header {
         // SAFETY: our reference keeps the cell alive, and a header is only ever shared.
         unsafe { self.pointer.as_ref() }

@@ -18,6 +18,7 @@
 //! Next: `promise.rs`.
 
 use super::cell::{Header, JoinWaker, Task};
+use super::schedule::TaskId;
 use super::state::Snapshot;
 use crate::block_on::block_on_until;
 use crate::error::{JoinError, contain};
@@ -150,6 +151,11 @@ impl<T> JoinHandle<T> {
             },
             _ => false,
         }
+    }
+
+    /// Names the task; `None` once the result was taken.
+    pub(crate) fn id(&self) -> Option<TaskId> {
+        self.task.as_ref().map(Task::id)
     }
 
     /// Was the result taken?

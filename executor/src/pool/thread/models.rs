@@ -1,9 +1,10 @@
-//! Model checks of the queue: every order of a few threads' steps. Run with
+//! Model checks of the queue and of scopes: every order of a few threads' steps. Run with
 //! `RUSTFLAGS="--cfg loom" cargo test --release -p tatkal-executor --lib loom`.
 //!
 //! A lost wake-up shows as a deadlock, which loom reports; lost or doubled jobs show in the counts.
 
 use super::queue::{Admitted, Queue, WhenFull};
+use super::scope::ScopeQueue;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread::{self, JoinHandle};
@@ -161,5 +162,60 @@ fn loom_close_reaches_everybody_who_waits() {
         let refused = usize::from(other.join().unwrap());
         worker.join().unwrap();
         assert_eq!(model.done() + cancelled + refused, 2);
+    });
+}
+
+/// Runs, or not, a job of a scope; jobs are counted.
+fn redeem(scope: &ScopeQueue<()>, done: &AtomicUsize) {
+    if let Some(()) = scope.take() {
+        done.fetch_add(1, Ordering::Relaxed);
+        scope.finish();
+    }
+}
+
+#[test]
+fn loom_a_scope_ends_after_its_jobs_whoever_runs_them() {
+    for help in [true, false] {
+        check(move || {
+            let scope = Arc::new((ScopeQueue::new(), AtomicUsize::new(0)));
+            let workers: Vec<_> = (0..2)
+                .map(|_| {
+                    scope.0.push(());
+                    let scope = scope.clone();
+                    thread::spawn(move || redeem(&scope.0, &scope.1))
+                })
+                .collect();
+            scope.0.wait(help, |()| {
+                scope.1.fetch_add(1, Ordering::Relaxed);
+            });
+            assert_eq!(scope.1.load(Ordering::Relaxed), 2);
+            for worker in workers {
+                worker.join().unwrap();
+            }
+        });
+    }
+}
+
+#[test]
+fn loom_a_scopes_thread_helps_with_a_job_that_comes_late() {
+    check(|| {
+        let scope = Arc::new((ScopeQueue::new(), AtomicUsize::new(0)));
+        scope.0.push(());
+        let worker = {
+            let scope = scope.clone();
+            thread::spawn(move || {
+                if let Some(()) = scope.0.take() {
+                    // A job that submits another one, for which no worker is left.
+                    scope.0.push(());
+                    scope.0.finish();
+                }
+            })
+        };
+        scope.0.wait(true, |()| {
+            scope.1.fetch_add(1, Ordering::Relaxed);
+        });
+        worker.join().unwrap();
+        // The first, or the one that the first one submitted.
+        assert_eq!(scope.1.load(Ordering::Relaxed), 1);
     });
 }

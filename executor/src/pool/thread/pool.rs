@@ -23,6 +23,7 @@
 
 use super::builder::ThreadPoolBuilder;
 use super::queue::{Admitted, Queue, Refused, WhenFull};
+use super::scope::{self, Scope, Ticket};
 use crate::block_on::refuse_if_entered;
 use crate::error::JoinError;
 use crate::pool::executor::{Executor, Portable, Shutdown, refuse_captures};
@@ -80,16 +81,40 @@ pub(super) struct Settings {
     pub(super) on_thread_stop: Option<Hook>,
 }
 
-struct Shared {
+pub(super) struct Shared {
     id: PoolId,
-    queue: Queue<Runnable>,
+    queue: Queue<Work>,
     settings: Settings,
     /// The number in the next thread's name.
     next_number: AtomicUsize,
 }
 
+/// What waits in a pool's queue. Dropped, it cancels the job that it stands for.
+pub(super) enum Work {
+    /// A job.
+    Job(Runnable),
+    /// A job that waits in its scope.
+    Ticket(Ticket),
+}
+
+impl Work {
+    fn run(self) {
+        match self {
+            Work::Job(runnable) => runnable.run(),
+            Work::Ticket(ticket) => ticket.run(),
+        }
+    }
+
+    fn fail(self, error: JoinError) {
+        match self {
+            Work::Job(runnable) => runnable.fail(error),
+            Work::Ticket(ticket) => ticket.fail(error),
+        }
+    }
+}
+
 /// The scheduler of a pool's jobs: they are polled once and never woken.
-struct OnPool;
+pub(super) struct OnPool;
 
 impl Schedule for OnPool {
     /// A queued job is `Send` and has not run: whoever aborts it may drop it.
@@ -157,12 +182,9 @@ impl ThreadPool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let when_full = self.when_full();
+        let when_full = self.shared.when_full();
         let (runnable, handle) = new_task(Job::new(job), OnPool);
-        match self.shared.queue.push(runnable, when_full) {
-            Ok(admitted) => self.follow(admitted),
-            Err(runnable) => runnable.fail(JoinError::Closed),
-        }
+        self.shared.push(Work::Job(runnable), when_full);
         handle
     }
 
@@ -196,8 +218,8 @@ impl ThreadPool {
         };
         // Under the lock that `place` holds: an allocation, no user code.
         let (runnable, handle) = new_task(Job::new(job), OnPool);
-        let admitted = place.fill(runnable);
-        self.follow(admitted);
+        let admitted = place.fill(Work::Job(runnable));
+        self.shared.follow(admitted);
         Ok(handle)
     }
 
@@ -221,11 +243,43 @@ impl ThreadPool {
     /// ```
     #[track_caller]
     pub fn shutdown(&self, how: Shutdown) {
-        let wait = how.wait && !self.is_own_worker();
+        let wait = how.wait && !self.shared.is_own_worker();
         if wait {
             refuse_if_entered();
         }
         self.close(how.cancel_queued, wait);
+    }
+
+    /// Runs `body`, in which jobs of this pool may borrow from what is outside, and waits until
+    /// all of them are over.
+    ///
+    /// `body` runs here, its jobs on the pool's threads. In a job of this pool it works too: the
+    /// waiting thread then runs the scope's own queued jobs, so that nested scopes end even on
+    /// one thread. (Two pools whose jobs scope into each other in a circle may wait for ever.)
+    ///
+    /// # Panics
+    /// As `std::thread::scope`: when `body` panics, and when a job panicked whose handle was not
+    /// joined; always after every job is over. And on a thread that runs an executor.
+    ///
+    /// # Example
+    /// ```
+    /// let pool = tatkal_executor::ThreadPool::new(2);
+    /// let numbers = vec![1, 2, 3, 4];
+    /// let (left, right) = numbers.split_at(2);
+    /// let sum: i32 = pool.scope(|scope| {
+    ///     let left = scope.submit(|| left.iter().sum::<i32>());
+    ///     let right = scope.submit(|| right.iter().sum::<i32>());
+    ///     left.join().unwrap() + right.join().unwrap()
+    /// });
+    /// assert_eq!(sum, numbers.iter().sum());
+    /// ```
+    #[track_caller]
+    pub fn scope<'env, F, R>(&self, body: F) -> R
+    where
+        F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
+    {
+        refuse_if_entered();
+        scope::run(&self.shared, body)
     }
 
     /// The most threads there may be.
@@ -249,30 +303,44 @@ impl ThreadPool {
         self.shared.queue.roster().jobs
     }
 
+    fn close(&self, cancel_queued: bool, wait: bool) {
+        // Dropping work cancels it, here and without the lock.
+        drop(self.shared.queue.close(cancel_queued));
+        if wait {
+            self.shared.queue.join_threads();
+        }
+    }
+}
+
+impl Shared {
+    /// What a submit by this thread does when there is no room.
+    ///
+    /// # Panics
+    /// When it might wait on a thread that runs an executor.
     #[track_caller]
-    fn when_full(&self) -> WhenFull {
-        if self.shared.settings.capacity.is_none() || self.is_own_worker() {
+    pub(super) fn when_full(&self) -> WhenFull {
+        if self.settings.capacity.is_none() || self.is_own_worker() {
             return WhenFull::Exceed;
         }
         refuse_if_entered();
         WhenFull::Wait
     }
 
-    fn is_own_worker(&self) -> bool {
-        WORKER_OF.get() == Some(self.shared.id)
+    pub(super) fn is_own_worker(&self) -> bool {
+        WORKER_OF.get() == Some(self.id)
     }
 
-    fn follow(&self, admitted: Admitted) {
-        if admitted == Admitted::StartThread {
-            start_thread(&self.shared);
+    /// Queues a job, or fails it when the pool is closed.
+    pub(super) fn push(self: &Arc<Self>, work: Work, when_full: WhenFull) {
+        match self.queue.push(work, when_full) {
+            Ok(admitted) => self.follow(admitted),
+            Err(work) => work.fail(JoinError::Closed),
         }
     }
 
-    fn close(&self, cancel_queued: bool, wait: bool) {
-        // Dropping a runnable cancels it, here and without the lock.
-        drop(self.shared.queue.close(cancel_queued));
-        if wait {
-            self.shared.queue.join_threads();
+    fn follow(self: &Arc<Self>, admitted: Admitted) {
+        if admitted == Admitted::StartThread {
+            start_thread(self);
         }
     }
 }
@@ -288,8 +356,8 @@ fn start_thread(shared: &Arc<Shared>) {
     match builder.spawn(move || work(&for_worker)) {
         Ok(thread) => shared.queue.thread_started(thread),
         Err(error) => {
-            for runnable in shared.queue.start_failed() {
-                runnable.fail(JoinError::Start(copy(&error)));
+            for work in shared.queue.start_failed() {
+                work.fail(JoinError::Start(copy(&error)));
             }
         }
     }
@@ -307,10 +375,10 @@ fn copy(error: &io::Error) -> io::Error {
 fn work(shared: &Arc<Shared>) {
     WORKER_OF.set(Some(shared.id));
     call(&shared.settings.on_thread_start);
-    let mut job = shared.queue.first();
-    while let Some(runnable) = job {
-        runnable.run();
-        job = shared.queue.next();
+    let mut next = shared.queue.first();
+    while let Some(work) = next {
+        work.run();
+        next = shared.queue.next();
     }
     call(&shared.settings.on_thread_stop);
 }
@@ -333,7 +401,7 @@ impl Default for ThreadPool {
 impl Drop for ThreadPool {
     fn drop(&mut self) {
         if !self.shared.queue.is_closed() {
-            self.close(false, !self.is_own_worker());
+            self.close(false, !self.shared.is_own_worker());
         }
     }
 }
