@@ -155,7 +155,8 @@ impl<T> JoinHandle<T> {
 
     /// Names the task; `None` once the result was taken.
     pub(crate) fn id(&self) -> Option<TaskId> {
-        self.task.as_ref().map(Task::id)
+        let task = self.task.as_ref()?;
+        Some(TaskId(task.as_raw().as_ptr() as usize))
     }
 
     /// Was the result taken?
@@ -255,10 +256,13 @@ impl<T> Future for JoinHandle<T> {
 
     /// (3) Stores the waker in the task, whose completion calls it.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        assert!(
+            !self.has_given_result(),
+            "JoinHandle polled after it gave its result"
+        );
         if self.wake_at_completion(cx.waker()) {
             return Poll::Pending;
         }
-        // Panics when the output was taken before.
         Poll::Ready(self.read_output())
     }
 }

@@ -62,7 +62,7 @@ pub(crate) fn promise<T, S: Schedule>(scheduler: S) -> (Promise<T, S>, JoinHandl
 impl<T, S: Schedule> Promise<T, S> {
     /// The name under which `Schedule::abort_running` speaks of this job.
     pub(crate) fn id(&self) -> TaskId {
-        TaskId(self.runnable.as_raw().as_ptr() as usize)
+        self.runnable.id()
     }
 
     /// The job leaves the queue. False: it was cancelled there; drop the promise. True also when
