@@ -4,7 +4,7 @@
 mod support;
 
 use rustix::process::{Signal, kill_process};
-use support::{Ended, Report, Scratch, start};
+use support::{Ended, Report, Scratch, start, start_into};
 use workloads::flags::countries;
 use workloads::report::model::thousands;
 
@@ -147,4 +147,26 @@ fn a_program_killed_outright_takes_its_workers_along() {
     kill_process(own, Signal::KILL).unwrap();
     // `end` fails when a process of the group stays.
     assert_eq!(program.end().code, None);
+}
+
+#[test]
+fn a_second_ctrl_c_ends_what_the_first_could_not() {
+    // Nobody reads what it prints into one page: soon a line does not fit, or else its report,
+    // which is longer than what is left then.
+    let pipe = std::io::pipe().unwrap();
+    rustix::pipe::fcntl_setpipe_size(&pipe.0, 4096).unwrap();
+    let args = "--jobs 100000 --size 1B --mode sequential";
+    let mut program = start_into("hash", args, pipe);
+    program.wait_until_full(200);
+    while !program.has_ended() {
+        program.signal_group(Signal::INT);
+        // Two signals in quick succession count as one: see `interrupt.rs`.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let ended = program.end();
+    assert_eq!(ended.code, Some(130));
+    assert!(
+        !ended.stdout.contains("Interrupted"),
+        "it was stuck: {ended:?}"
+    );
 }

@@ -7,9 +7,9 @@
 
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ const WATCHDOG: Duration = Duration::from_secs(120);
 const GONE: Duration = Duration::from_secs(20);
 
 /// Where cargo puts the examples, seen from a test's executable in `deps`.
-fn example(name: &str) -> PathBuf {
+pub fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
     let path = profile.join("examples").join(name);
@@ -37,7 +37,7 @@ fn example(name: &str) -> PathBuf {
 pub struct Running {
     child: Child,
     group: Pid,
-    lines: BufReader<ChildStdout>,
+    lines: BufReader<PipeReader>,
     seen: String,
     stderr: JoinHandle<String>,
     watchdog: Sender<()>,
@@ -63,12 +63,18 @@ pub fn run(name: &str, args: &str) -> Ended {
 
 /// Starts `name` with `args`, a line as one would type it.
 pub fn start(name: &str, args: &str) -> Running {
+    start_into(name, args, std::io::pipe().unwrap())
+}
+
+/// As `start`, with the pipe that it prints into.
+pub fn start_into(name: &str, args: &str, pipe: (PipeReader, PipeWriter)) -> Running {
     use std::os::unix::process::CommandExt;
+    let (reader, writer) = pipe;
     let mut child = Command::new(example(name))
         .args(args.split_whitespace())
         .env_remove("RUST_BACKTRACE")
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
+        .stdout(writer)
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
@@ -83,7 +89,7 @@ pub fn start(name: &str, args: &str) -> Running {
     let stderr: ChildStderr = child.stderr.take().unwrap();
     Running {
         group,
-        lines: BufReader::new(child.stdout.take().unwrap()),
+        lines: BufReader::new(reader),
         seen: String::new(),
         stderr: spawn(move || std::io::read_to_string(stderr).unwrap()),
         child,
@@ -107,6 +113,20 @@ impl Running {
     /// Sends a signal to the program and all its workers, as a terminal does for Ctrl-C.
     pub fn signal_group(&self, signal: Signal) {
         kill_process_group(self.group, signal).unwrap();
+    }
+
+    /// Waits until the pipe it prints into has less than `room` bytes left.
+    pub fn wait_until_full(&self, room: u64) {
+        let pipe = self.lines.get_ref();
+        let size = rustix::pipe::fcntl_getpipe_size(pipe).unwrap() as u64;
+        while rustix::io::ioctl_fionread(pipe).unwrap() + room < size {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Has it ended? Does not wait.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Its process id.
