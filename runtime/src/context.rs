@@ -4,21 +4,21 @@
 //! runtime. The thread knows: `block_on`, a worker thread and `Handle::enter` put the runtime here
 //! and take it away when they end. A socket keeps what it needs, and is free afterwards.
 //!
-//! The thread that drives a runtime also keeps its fresh timers here (see `time/timers.rs`). Any
-//! other thread may not: nobody would ever publish them, so its timers are published at once.
+//! The thread also keeps its fresh timers here, those that nobody else has heard of yet, if it is
+//! one that will publish them: `time/fresh.rs` has the table.
 //!
 //! Holds     no user code runs while the thread-local is borrowed: a waker's clone or drop may
 //!           well sleep, or enter another runtime.
 //! Next: `driver.rs`.
 
 use crate::reactor::Registry;
-use crate::time::{Closed, Entry, Fresh, Timers};
+use crate::time::{Closed, Entry, Fresh, Shelf, Timers};
 use std::cell::RefCell;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Instant;
-use tatkal_executor::{SpawnHandle, ThreadPool};
+use tatkal_executor::{MultiHandle, SpawnHandle, ThreadPool};
 
 /// What sockets, sleeps and lookups use of a runtime.
 pub(crate) struct Shared {
@@ -26,14 +26,31 @@ pub(crate) struct Shared {
     pub(crate) timers: Timers,
     /// For work that blocks.
     pub(crate) pool: ThreadPool,
+    /// Set once, before the first task.
+    pub(crate) spawner: OnceLock<Spawner>,
+}
+
+/// How to spawn on a runtime from any thread.
+#[derive(Clone)]
+pub(crate) enum Spawner {
+    One(SpawnHandle),
+    Many(MultiHandle),
 }
 
 /// The runtime of this thread.
 struct Current {
     shared: Arc<Shared>,
-    spawner: SpawnHandle,
-    /// `Some` on the thread that drives the runtime.
-    fresh: Option<Fresh>,
+    list: List,
+}
+
+/// Where this thread's fresh timers go.
+enum List {
+    /// It drives a one-thread runtime.
+    Own(Fresh),
+    /// It is a worker.
+    Shelf(Arc<Shelf>),
+    /// It only uses the runtime.
+    None,
 }
 
 thread_local! {
@@ -49,9 +66,9 @@ fn with_current<R>(f: impl FnOnce(&mut Current) -> R) -> Option<R> {
         .flatten()
 }
 
-/// Is there a runtime?
-pub(crate) fn exists() -> bool {
-    with_current(|_| ()).is_some()
+/// The current runtime, if there is one.
+pub(crate) fn try_shared() -> Option<Arc<Shared>> {
+    with_current(|current| current.shared.clone())
 }
 
 /// The current runtime.
@@ -60,15 +77,10 @@ pub(crate) fn exists() -> bool {
 /// If there is none, naming the cure.
 #[track_caller]
 pub(crate) fn shared() -> Arc<Shared> {
-    match with_current(|current| current.shared.clone()) {
+    match try_shared() {
         Some(shared) => shared,
         None => no_runtime(),
     }
-}
-
-/// The current runtime and the way to spawn on it, if there is one.
-pub(crate) fn try_all() -> Option<(Arc<Shared>, SpawnHandle)> {
-    with_current(|current| (current.shared.clone(), current.spawner.clone()))
 }
 
 #[track_caller]
@@ -92,29 +104,37 @@ pub(crate) fn now() -> Instant {
 #[track_caller]
 pub(crate) fn start_timer(deadline: Instant, waker: Waker) -> Arc<Entry> {
     let entry = Arc::new(Entry::new(waker));
-    let mut fresh = Fresh::default();
-    let unpublished = with_current(|current| {
-        let shared = &current.shared;
-        let deadline = shared.timers.clock().nanos(deadline);
-        let list = current.fresh.as_mut();
-        let drives = list.is_some();
-        list.unwrap_or(&mut fresh).push(deadline, entry.clone());
-        (!drives).then(|| shared.clone())
+    let kept = with_current(|current| {
+        let deadline = current.shared.timers.clock().nanos(deadline);
+        match &mut current.list {
+            List::Own(fresh) => fresh.push(deadline, entry.clone()),
+            List::Shelf(shelf) => shelf.push(deadline, entry.clone()),
+            List::None => return Err((current.shared.clone(), deadline)),
+        }
+        Ok(())
     });
-    match unpublished {
+    match kept {
+        Some(Ok(())) => {}
+        Some(Err((shared, deadline))) => {
+            let mut fresh = Fresh::default();
+            fresh.push(deadline, entry.clone());
+            if let Err(Closed) = shared.timers.publish(&mut fresh) {
+                panic!("this tatkal runtime has been shut down: no timer will fire");
+            }
+        }
         None => no_runtime(),
-        Some(None) => {}
-        Some(Some(shared)) => match shared.timers.publish(&mut fresh) {
-            Ok(()) => {}
-            Err(Closed) => panic!("this tatkal runtime has been shut down: no timer will fire"),
-        },
     }
     entry
 }
 
 /// Stops a timer. Returns its waker, if it had not fired, to be dropped or used.
 pub(crate) fn stop_timer(entry: Arc<Entry>) -> Option<Waker> {
-    match with_current(|current| current.fresh.as_mut()?.pop(&entry)).flatten() {
+    let popped = with_current(|current| match &mut current.list {
+        List::Own(fresh) => fresh.pop(&entry),
+        List::Shelf(shelf) => shelf.pop(&entry),
+        List::None => None,
+    });
+    match popped.flatten() {
         // Nobody else has heard of it: no lock.
         Some(popped) => {
             drop(popped);
@@ -124,33 +144,49 @@ pub(crate) fn stop_timer(entry: Arc<Entry>) -> Option<Waker> {
     }
 }
 
-/// Publishes the fresh timers of this thread, if it drives `shared`.
-pub(crate) fn publish_fresh(shared: &Arc<Shared>) {
+/// Publishes the fresh timers of this thread.
+pub(crate) fn publish_fresh() {
     // The list is taken out: publishing calls an unparker, which is not ours to trust with a
     // borrowed thread-local.
-    let take = |current: &mut Current| {
-        let fresh = current.fresh.as_mut()?;
-        (Arc::ptr_eq(&current.shared, shared) && !fresh.is_empty()).then(|| std::mem::take(fresh))
-    };
-    let Some(mut fresh) = with_current(take).flatten() else {
+    let taken = with_current(|current| {
+        let list = match &mut current.list {
+            List::Own(fresh) if !fresh.is_empty() => List::Own(std::mem::take(fresh)),
+            List::Shelf(shelf) => List::Shelf(shelf.clone()),
+            _ => return None,
+        };
+        Some((current.shared.clone(), list))
+    });
+    let Some((shared, mut list)) = taken.flatten() else {
         return;
     };
-    // Closed: the driver is still parking, so it is not.
-    let _ = shared.timers.publish(&mut fresh);
+    publish(&shared, &mut list);
     // The memory goes back, for the next ones.
     with_current(|current| {
-        if let Some(list) = current.fresh.as_mut().filter(|list| list.is_empty()) {
-            *list = fresh;
+        if let (List::Own(current), List::Own(emptied)) = (&mut current.list, list)
+            && current.is_empty()
+        {
+            *current = emptied;
         }
     });
+}
+
+fn publish(shared: &Shared, list: &mut List) {
+    match list {
+        // Closed: its tasks have been told.
+        List::Own(fresh) => drop(shared.timers.publish(fresh)),
+        List::Shelf(shelf) => shared.timers.publish_shelf(shelf),
+        List::None => {}
+    }
 }
 
 /// How a thread is on a runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum As {
-    /// It runs the runtime's tasks, and its park publishes its timers.
+    /// It runs the tasks of a one-thread runtime, and its park publishes its timers.
     Driver,
-    /// It only uses it.
+    /// It is a worker, and publishes its timers before it sleeps.
+    Worker,
+    /// It only uses the runtime.
     Guest,
 }
 
@@ -161,19 +197,17 @@ pub(crate) struct Entered {
     _not_send: PhantomData<*const ()>,
 }
 
-pub(crate) fn enter(shared: Arc<Shared>, spawner: SpawnHandle, role: As) -> Entered {
+pub(crate) fn enter(shared: Arc<Shared>, role: As) -> Entered {
     // A driver that becomes a guest (of itself, or of another runtime, perhaps across an await)
     // would hide its list from its park: the list goes out first.
-    if let Some(driven) = with_current(|current| current.shared.clone()) {
-        publish_fresh(&driven);
-    }
-    let current = Current {
-        shared,
-        spawner,
-        fresh: (role == As::Driver).then(Fresh::default),
+    publish_fresh();
+    let list = match role {
+        As::Driver => List::Own(Fresh::default()),
+        As::Worker => List::Shelf(shared.timers.new_shelf()),
+        As::Guest => List::None,
     };
     Entered {
-        before: CURRENT.replace(Some(current)),
+        before: CURRENT.replace(Some(Current { shared, list })),
         _not_send: PhantomData,
     }
 }
@@ -181,17 +215,27 @@ pub(crate) fn enter(shared: Arc<Shared>, spawner: SpawnHandle, role: As) -> Ente
 impl Drop for Entered {
     fn drop(&mut self) {
         let before = self.before.take();
-        let Ok(ended) = CURRENT.try_with(|current| current.replace(before)) else {
+        let Ok(Some(mut ended)) = CURRENT.try_with(|current| current.replace(before)) else {
             return;
         };
         // Timers whose sleeps live on: another thread may come and drive this runtime.
-        if let Some(Current {
-            shared,
-            fresh: Some(mut fresh),
-            ..
-        }) = ended
-        {
-            let _ = shared.timers.publish(&mut fresh);
+        publish(&ended.shared, &mut ended.list);
+        if let List::Shelf(shelf) = &ended.list {
+            ended.shared.timers.remove_shelf(shelf);
         }
     }
+}
+
+thread_local! {
+    static WORKER: RefCell<Option<Entered>> = const { RefCell::new(None) };
+}
+
+/// This thread is a worker of a runtime, from now until `leave_as_worker`.
+pub(crate) fn enter_as_worker(shared: Arc<Shared>) {
+    let entered = enter(shared, As::Worker);
+    drop(WORKER.replace(Some(entered)));
+}
+
+pub(crate) fn leave_as_worker() {
+    drop(WORKER.take());
 }

@@ -4,7 +4,7 @@
 //! the schedulers of `tatkal-executor`. Everything of that crate is here too, so one `use` does.
 //!
 //! ```text
-//!        runtime.rs                      Runtime, Builder, Handle
+//!        runtime.rs builder.rs handle.rs        one thread or many, under one roof
 //!            |
 //!   net/ signal.rs async_fd.rs time/{sleep..}   what a task awaits
 //!            |            |
@@ -16,11 +16,11 @@
 //! Every arrow points down: a file uses only files that come earlier in this reading order.
 //!
 //! 1. `sync.rs`, `reactor/` (its own order is in `reactor/mod.rs`)
-//! 2. `time/`: `clock.rs`, `wheel.rs`, `timers.rs`
+//! 2. `time/`: `clock.rs`, `wheel.rs`, `entry.rs`, `fresh.rs`, `timers.rs`
 //! 3. `context.rs`, `driver.rs`
 //! 4. `time/`: `sleep.rs`, `timeout.rs`, `interval.rs`
 //! 5. `blocking.rs`, `async_fd.rs`, `signal.rs`, `net/`
-//! 6. `runtime.rs`
+//! 6. `handle.rs`, `runtime.rs`, `builder.rs`
 //!
 //! # Unsafe code
 //!
@@ -30,8 +30,10 @@
 
 mod async_fd;
 mod blocking;
+mod builder;
 mod context;
 mod driver;
+mod handle;
 pub mod net;
 mod reactor;
 mod runtime;
@@ -41,8 +43,10 @@ pub mod time;
 
 pub use async_fd::Async;
 pub use blocking::spawn_blocking;
+pub use builder::Builder;
+pub use handle::{EnterGuard, Handle};
 pub use reactor::Backend;
-pub use runtime::{Builder, EnterGuard, Handle, Runtime, block_on};
+pub use runtime::{Runtime, block_on};
 pub use signal::ctrl_c;
 pub use tatkal_executor::*;
 pub use time::{

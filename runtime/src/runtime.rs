@@ -1,30 +1,29 @@
 //! Runtime: an executor whose threads sleep on an event loop.
 //!
 //! ```text
-//!   Runtime ── owns ──> LocalExecutor ── sleeps on ──> EventLoop (reactor, timers)
-//!      |                      |                            |
-//!   Handle: from any thread   | SpawnHandle                | Shared: what sockets and sleeps use
-//!      +──────────────────────+────────────────────────────+
+//!   Runtime ── owns ──> LocalExecutor or MultiExecutor ── sleeps on ──> EventLoop
+//!      |                            |                                      |
+//!   Handle: from any thread         | Spawner                              | Shared: reactor,
+//!      └────────────────────────────┴──────────────────────────────────────┘ timers, pool
 //! ```
 //!
 //! Holds     the tasks are dropped before the event loop, and with the runtime entered: what a
 //!           task drops may still use its socket, and may open a new one in vain.
-//! Next: nothing. `examples/` is where to go from here.
+//! Next: `builder.rs`.
 
 use crate::blocking;
-use crate::context::{self, As, Entered, Shared};
-use crate::driver::EventLoop;
-use crate::reactor::Backend;
-use crate::time::{Clock, TestClock};
+use crate::builder::Builder;
+use crate::context::As;
+use crate::handle::{EnterGuard, Handle};
 use std::fmt;
 use std::io;
-use std::sync::Arc;
-use tatkal_executor::{JoinHandle, LocalExecutor, SpawnHandle};
+use std::time::Duration;
+use tatkal_executor::{JoinHandle, LocalExecutor, MultiExecutor, StillRunning};
 
 /// Runs a future, and every task it spawns, on a fresh one-thread runtime on this thread.
 ///
-/// Returns when `future` is ready; tasks that are still alive are dropped then. To keep them, or
-/// to choose anything, make a [`Runtime`].
+/// Returns when `future` is ready; tasks that are still alive are dropped then. To keep them, to
+/// use more threads, or to choose anything else, make a [`Runtime`].
 ///
 /// # Panics
 /// On a thread that is inside a runtime already: `.await` there. If the operating system has no
@@ -44,13 +43,19 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         .block_on(future)
 }
 
-/// An executor with an event loop: sockets, timers and tasks, on one thread.
+/// An executor with an event loop: tasks, sockets and timers, on one thread or on many.
 ///
-/// It belongs to the thread that makes it, and runs inside [`block_on`](Self::block_on) only.
-/// [`handle`](Self::handle) is for the other threads.
+/// | | one thread: [`Runtime::new`] | many: [`Builder::worker_threads`] |
+/// |---|---|---|
+/// | tasks run | on the thread that made it, inside [`block_on`](Self::block_on) | on the workers, at once |
+/// | tasks that are not `Send` | [`spawn_local`](crate::spawn_local) | on a one-thread runtime beside it |
+/// | `block_on`'s future runs | between the tasks | on the calling thread, beside the workers |
 ///
-/// Dropping it drops every task that is alive. Sockets and sleeps that outlive it fail: a socket's
-/// operations return an error, a sleep panics when it is polled outside of another runtime.
+/// It belongs to the thread that makes it; [`handle`](Self::handle) is for the other threads.
+///
+/// Dropping it drops every task that is alive (many: after waiting for the polls that are going
+/// on). Sockets and sleeps that outlive it fail: a socket's operations return an error, a sleep
+/// panics when it is polled outside of another runtime.
 ///
 /// # Example
 /// ```
@@ -68,12 +73,18 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// ```
 pub struct Runtime {
     /// `None` only while it is being dropped.
-    executor: Option<LocalExecutor>,
+    executor: Option<Executor>,
     handle: Handle,
 }
 
+#[derive(Debug)]
+pub(crate) enum Executor {
+    One(LocalExecutor),
+    Many(MultiExecutor),
+}
+
 impl Runtime {
-    /// A runtime with everything by default.
+    /// A one-thread runtime with everything by default.
     ///
     /// # Errors
     /// If the operating system refuses the event loop's descriptors.
@@ -86,34 +97,59 @@ impl Runtime {
         Builder::default()
     }
 
-    /// Runs `future` to completion, and the tasks of this runtime meanwhile.
+    pub(crate) fn with(executor: Executor, handle: Handle) -> Runtime {
+        Runtime {
+            executor: Some(executor),
+            handle,
+        }
+    }
+
+    /// Runs `future` to completion on this thread; on a one-thread runtime, the tasks as well.
     ///
-    /// Returns as soon as `future` is ready; tasks that are still alive go on in the next
-    /// `block_on`. A panic of a task goes to its handle, one of `future` passes through.
+    /// Returns as soon as `future` is ready; tasks that are still alive go on (one thread: in the
+    /// next `block_on`). A panic of a task goes to its handle, one of `future` passes through.
     ///
     /// # Panics
     /// On a thread that is inside a runtime already: `.await` there, or move the blocking call
     /// elsewhere.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let _context = self.handle.enter_as(As::Driver);
-        self.executor().block_on(future)
+        match self.executor() {
+            Executor::One(executor) => {
+                let _context = self.handle.enter_as(As::Driver);
+                executor.block_on(future)
+            }
+            Executor::Many(_) => self.handle.block_on(future),
+        }
     }
 
-    /// Spawns a task; it runs inside `block_on`.
+    /// Spawns a task. On a one-thread runtime it runs inside `block_on`.
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.spawn_local(future)
+        match self.executor() {
+            Executor::One(executor) => executor.spawn_local(future), // this is its thread
+            Executor::Many(_) => self.handle.spawn(future),
+        }
     }
 
     /// Spawns a task that need not be `Send`; it runs inside `block_on`.
+    ///
+    /// # Panics
+    /// On a runtime with worker threads: its tasks move between them.
+    #[track_caller]
     pub fn spawn_local<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output>
     where
         F::Output: 'static,
     {
-        self.executor().spawn_local(future)
+        match self.executor() {
+            Executor::One(executor) => executor.spawn_local(future),
+            Executor::Many(_) => panic!(
+                "tasks of a runtime with worker threads must be `Send`: use `spawn`, or a \
+                 one-thread runtime for this one"
+            ),
+        }
     }
 
     /// Runs a closure that blocks on the runtime's thread pool: see [`spawn_blocking`].
@@ -137,7 +173,30 @@ impl Runtime {
         self.handle.enter()
     }
 
-    fn executor(&self) -> &LocalExecutor {
+    /// How many tasks are alive: spawned and not complete.
+    pub fn live_tasks(&self) -> usize {
+        match self.executor() {
+            Executor::One(executor) => executor.live_tasks(),
+            Executor::Many(executor) => executor.live_tasks(),
+        }
+    }
+
+    /// Drops every task, and waits for those that are being polled, but no longer than `limit`.
+    ///
+    /// # Errors
+    /// How many worker threads are still inside a poll. They are left to themselves: a worker ends
+    /// when its poll returns, and the event loop goes with the last of them.
+    pub fn shutdown_timeout(mut self, limit: Duration) -> Result<(), StillRunning> {
+        match self.executor.take() {
+            Some(Executor::Many(executor)) => executor.shutdown_timeout(limit),
+            other => {
+                self.executor = other;
+                Ok(())
+            }
+        }
+    }
+
+    fn executor(&self) -> &Executor {
         self.executor
             .as_ref()
             .expect("the executor is there until the end")
@@ -148,7 +207,7 @@ impl Drop for Runtime {
     fn drop(&mut self) {
         let _context = self.handle.enter_as(As::Guest);
         drop(self.executor.take());
-        blocking::close(&self.handle.shared.pool);
+        blocking::close(&self.handle.shared().pool);
     }
 }
 
@@ -157,162 +216,5 @@ impl fmt::Debug for Runtime {
         f.debug_struct("Runtime")
             .field("executor", &self.executor)
             .finish()
-    }
-}
-
-/// A runtime, seen from any thread: spawns on it, and lends it to code that needs one.
-#[derive(Clone)]
-pub struct Handle {
-    shared: Arc<Shared>,
-    spawner: SpawnHandle,
-}
-
-impl Handle {
-    /// The runtime that this thread is on.
-    ///
-    /// # Panics
-    /// If it is on none.
-    #[track_caller]
-    pub fn current() -> Handle {
-        match Handle::try_current() {
-            Some(handle) => handle,
-            None => context::no_runtime(),
-        }
-    }
-
-    /// The runtime that this thread is on, if it is on one.
-    pub fn try_current() -> Option<Handle> {
-        let (shared, spawner) = context::try_all()?;
-        Some(Handle { shared, spawner })
-    }
-
-    /// Spawns a task from any thread; it runs inside the runtime's `block_on`.
-    ///
-    /// When the runtime is gone, the future is dropped here and the handle reports `Cancelled`.
-    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        self.spawner.spawn(future)
-    }
-
-    /// Runs a closure that blocks on the runtime's thread pool: see [`spawn_blocking`].
-    ///
-    /// When the runtime is gone, the handle reports `Closed`.
-    ///
-    /// [`spawn_blocking`]: crate::spawn_blocking
-    pub fn spawn_blocking<T, F>(&self, job: F) -> JoinHandle<T>
-    where
-        F: FnOnce() -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        self.shared.pool.submit(job)
-    }
-
-    /// Puts this thread on the runtime until the guard is dropped: sockets that are opened and
-    /// sleeps that are polled here meanwhile are this runtime's. Guards nest; drop the last first.
-    ///
-    /// # Example
-    /// ```
-    /// let runtime = tatkal::Runtime::new()?;
-    /// let listener = {
-    ///     let _guard = runtime.enter();
-    ///     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-    ///     tatkal::net::TcpListener::from_std(listener)? // needs to know its runtime
-    /// };
-    /// # drop(listener);
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    #[must_use = "the thread leaves the runtime when the guard is dropped"]
-    pub fn enter(&self) -> EnterGuard {
-        EnterGuard {
-            _entered: self.enter_as(As::Guest),
-        }
-    }
-
-    fn enter_as(&self, role: As) -> Entered {
-        context::enter(self.shared.clone(), self.spawner.clone(), role)
-    }
-}
-
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").finish_non_exhaustive()
-    }
-}
-
-/// While it is alive, the thread is on a runtime: [`Handle::enter`].
-#[must_use = "the thread leaves the runtime when the guard is dropped"]
-pub struct EnterGuard {
-    _entered: Entered,
-}
-
-impl fmt::Debug for EnterGuard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EnterGuard").finish_non_exhaustive()
-    }
-}
-
-/// Chooses the parts of a [`Runtime`].
-///
-/// # Example
-/// ```
-/// use tatkal::{Backend, Runtime};
-/// let runtime = Runtime::builder().backend(Backend::Polling).build()?;
-/// assert_eq!(runtime.block_on(async { 7 }), 7);
-/// # Ok::<(), std::io::Error>(())
-/// ```
-#[derive(Debug, Clone, Default)]
-#[must_use = "a builder does nothing until `build`"]
-pub struct Builder {
-    backend: Backend,
-    clock: Option<TestClock>,
-    blocking_threads: Option<usize>,
-}
-
-impl Builder {
-    /// Which door to the operating system the event loop uses.
-    pub fn backend(mut self, backend: Backend) -> Builder {
-        self.backend = backend;
-        self
-    }
-
-    /// Has the timers obey a clock that a test drives, and not the machine's.
-    pub fn clock(mut self, clock: TestClock) -> Builder {
-        self.clock = Some(clock);
-        self
-    }
-
-    /// The most threads for [`spawn_blocking`](crate::spawn_blocking) and for name lookups; the
-    /// default is that of [`ThreadPool::default`](crate::ThreadPool). They are started when jobs
-    /// come.
-    ///
-    /// # Panics
-    /// When it is 0.
-    pub fn blocking_threads(mut self, threads: usize) -> Builder {
-        assert!(threads > 0, "a pool without threads would never run a job");
-        self.blocking_threads = Some(threads);
-        self
-    }
-
-    /// Makes the runtime. It runs nothing before `block_on`.
-    ///
-    /// # Errors
-    /// If the operating system refuses the event loop's descriptors.
-    pub fn build(self) -> io::Result<Runtime> {
-        let clock = self.clock.map_or_else(Clock::real, Clock::test);
-        let pool = blocking::pool(self.blocking_threads);
-        let driver = EventLoop::new(self.backend, clock, pool)?;
-        let shared = driver.shared().clone();
-        let executor = LocalExecutor::new(driver);
-        let handle = Handle {
-            shared,
-            spawner: executor.handle(),
-        };
-        Ok(Runtime {
-            executor: Some(executor),
-            handle,
-        })
     }
 }

@@ -64,4 +64,20 @@ fn five_hundred_connections_echo_and_leave_no_descriptor() {
     });
     drop(runtime);
     assert_eq!(descriptors(), before);
+    // And with workers; a handle that outlives the runtime may keep the door, but no socket.
+    for backend in BACKENDS {
+        let builder = Runtime::builder().backend(backend).worker_threads(2);
+        let runtime = builder.build().unwrap();
+        let handle = runtime.handle();
+        runtime
+            .spawn(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                listener.accept().await.map(drop)
+            })
+            .detach();
+        runtime.block_on(async { tatkal::sleep(std::time::Duration::from_millis(1)).await });
+        drop(runtime);
+        drop(handle);
+        assert_eq!(descriptors(), before, "{backend:?}");
+    }
 }

@@ -4,7 +4,7 @@
 //!   sleep.rs, timeout.rs, interval.rs      what a task awaits
 //!        |  first poll that finds it too early
 //!        v
-//!   context.rs: this thread's fresh timers     no lock; most timeouts are dropped from here
+//!   fresh.rs: timers of this thread alone      most timeouts are dropped from here
 //!        |  when the thread goes to sleep
 //!        v
 //!   timers.rs  ---> wheel.rs                   one lock per sleep, not per timer
@@ -25,6 +25,8 @@
 //! A runtime built with a [`TestClock`] does not look at the machine's clock: see there.
 
 mod clock;
+mod entry;
+mod fresh;
 mod interval;
 mod sleep;
 mod timeout;
@@ -37,4 +39,6 @@ pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Elapsed, Timeout, timeout, timeout_at};
 
 pub(crate) use clock::Clock;
-pub(crate) use timers::{Closed, Entry, Fresh, Timers};
+pub(crate) use entry::Entry;
+pub(crate) use fresh::{Fresh, Shelf};
+pub(crate) use timers::{Closed, Timers};

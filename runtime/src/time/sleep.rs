@@ -4,7 +4,7 @@
 //! Cost      made and never polled: a clock read. Ready at its first poll: two. Waited for: an
 //!           allocation, no lock of its own. See `timers.rs`. Next: `timeout.rs`.
 
-use super::timers::{Answer, Entry};
+use super::entry::{Answer, Entry};
 use crate::context;
 use std::fmt;
 use std::pin::Pin;
@@ -92,7 +92,7 @@ impl Sleep {
         self.deadline = deadline;
         // Whoever waited must hear of the new deadline without polling again.
         if let Some(waker) = self.stop() {
-            if context::exists() {
+            if context::try_shared().is_some() {
                 self.timer = Some(context::start_timer(deadline, waker));
             } else {
                 waker.wake(); // No timer can be started here: let it poll, on its own runtime.

@@ -1,36 +1,31 @@
-//! All timers of one runtime, and each one's short life.
+//! All timers of one runtime.
 //!
 //! ```text
-//!                    poll: too early                  publish (the thread goes to sleep)
-//!   Sleep, no entry -----------------> fresh, this thread's -----------> in the wheel
-//!                                        |  dropped: popped,              |          |
-//!                                        |  no lock, no trace             | fire     | cancel
-//!                                        v                                v          v
-//!                                      gone                             Fired    Cancelled
-//!                                                                                (swept later)
+//!                    poll: too early                publish
+//!   Sleep, no timer -----------------> fresh.rs -------------> the wheel
+//!                                        |                       |     |
+//!                                        | dropped: popped,      | due | cancelled
+//!                                        v no trace              v     v
+//!                                       gone                  fired   swept, sooner or later
 //! ```
 //!
-//! The common timer is a timeout that does not happen: made, waited on for a moment, dropped. So
-//! the road of that one is kept clear: it goes on a list that belongs to the thread ([`Fresh`],
-//! kept in `context.rs`), and is off it again before anybody else has heard of it. A thread
-//! publishes its list when it is about to sleep, all of it under one lock.
-//!
-//! Owns      the wheel, under one lock, and what the sleeping thread sleeps until.
-//! Holds     I1 an entry's waker is taken exactly once: by its firing, its cancelling, or the
-//!              shutdown; all three happen under the entry's own lock.
-//!           I2 whoever publishes a deadline earlier than the sleeper's unparks it: the sleeper
+//! Owns      the wheel, under one lock, what the sleeping thread sleeps until, and the workers'
+//!           shelves.
+//! Holds     I2 whoever publishes a deadline earlier than the sleeper's unparks it: the sleeper
 //!              writes down its deadline under the lock that the publisher inserts under, so
-//!              either it saw the entry or the publisher sees the deadline.
-//!           I3 cancelled entries never outnumber the live ones for long: a sweep when the wheel
+//!              either it saw the timer or the publisher sees the deadline.
+//!           I3 cancelled timers never outnumber the live ones for long: a sweep when the wheel
 //!              has doubled since the last one, or when a wake-up found only cancelled ones.
-//! Cost      fresh: an allocation and a waker clone. Published: one push under an amortised lock.
-//!           Cancelled after publishing: the entry's own, uncontended lock.
-//! Lock order: wheel, then entry. Wakers are called, cloned and dropped under neither.
-//! Rejected: unlinking on cancel (the wheel's lock on each, contended between workers: the cost
+//! Cost      fresh: an allocation and a waker clone. Published: one push, under a lock taken once
+//!           per list. Cancelled after that: the timer's own, uncontended lock.
+//! Lock order: the wheel, then a timer; a shelf with nothing else. Wakers are called under none.
+//! Rejected: unlinking on cancel (the wheel's lock on each, fought for between workers: the cost
 //!           that tokio-rs/tokio#6504 is about).
 //! Next: `../context.rs`.
 
 use super::clock::Clock;
+use super::entry::{Entry, Stage};
+use super::fresh::{Fresh, Shelf};
 use super::wheel::Wheel;
 use crate::reactor::Wakes;
 use crate::sync::{Mutex, lock};
@@ -40,107 +35,6 @@ use std::task::Waker;
 /// The wheel is not swept before it holds this many entries: below, they are not worth a look.
 const SWEEP_FROM: usize = 1024;
 
-/// A timer that somebody waits on.
-pub(crate) struct Entry {
-    stage: Mutex<Stage>,
-}
-
-enum Stage {
-    Waiting(Waker),
-    Fired,
-    Cancelled,
-    /// Its runtime shut down: nobody will fire it.
-    Abandoned,
-}
-
-/// What a task learns from its entry.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    TooEarly,
-    Fired,
-    Abandoned,
-}
-
-impl Entry {
-    pub(crate) fn new(waker: Waker) -> Entry {
-        Entry {
-            stage: Mutex::new(Stage::Waiting(waker)),
-        }
-    }
-
-    /// Has it fired? If not, `waker` is the one to call from now on.
-    pub(crate) fn poll(&self, waker: &Waker) -> Answer {
-        match &*lock(&self.stage) {
-            Stage::Waiting(known) if known.will_wake(waker) => return Answer::TooEarly,
-            Stage::Waiting(_) => {}
-            Stage::Fired => return Answer::Fired,
-            Stage::Cancelled | Stage::Abandoned => return Answer::Abandoned,
-        }
-        // A task moved its timer to another task. Cloning and dropping wakers is user code: both
-        // happen outside the lock, and the timer may fire in between.
-        let mut other = waker.clone();
-        match &mut *lock(&self.stage) {
-            Stage::Waiting(known) => std::mem::swap(known, &mut other),
-            Stage::Fired => return Answer::Fired,
-            Stage::Cancelled | Stage::Abandoned => return Answer::Abandoned,
-        }
-        Answer::TooEarly
-    }
-
-    /// Takes the waker, if this is what ends the waiting (I1).
-    fn finish(&self, stage: Stage) -> Option<Waker> {
-        let mut current = lock(&self.stage);
-        match std::mem::replace(&mut *current, stage) {
-            Stage::Waiting(waker) => Some(waker),
-            ended => {
-                *current = ended;
-                None
-            }
-        }
-    }
-
-    /// Nobody waits any more. Returns the waker for the caller to drop or to use.
-    pub(crate) fn cancel(&self) -> Option<Waker> {
-        self.finish(Stage::Cancelled)
-    }
-
-    /// As `cancel`, for the last owner: no lock.
-    pub(crate) fn into_waker(self) -> Option<Waker> {
-        let stage = self.stage.into_inner();
-        match stage.unwrap_or_else(|poisoned| poisoned.into_inner()) {
-            Stage::Waiting(waker) => Some(waker),
-            _ => None,
-        }
-    }
-
-    fn is_waiting(&self) -> bool {
-        matches!(&*lock(&self.stage), Stage::Waiting(_))
-    }
-}
-
-/// Timers that one thread made since it last slept.
-#[derive(Default)]
-pub(crate) struct Fresh(Vec<(u64, Arc<Entry>)>);
-
-impl Fresh {
-    pub(crate) fn push(&mut self, deadline: u64, entry: Arc<Entry>) {
-        self.0.push((deadline, entry));
-    }
-
-    /// Takes `entry` back if it is the latest. Timeouts nest, so it nearly always is.
-    pub(crate) fn pop(&mut self, entry: &Arc<Entry>) -> Option<Arc<Entry>> {
-        let (_, latest) = self.0.last()?;
-        if Arc::ptr_eq(latest, entry) {
-            return self.0.pop().map(|(_, entry)| entry);
-        }
-        None
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
 /// The runtime is gone: a timer can never fire.
 #[derive(Debug)]
 pub(crate) struct Closed;
@@ -149,6 +43,8 @@ pub(crate) struct Timers {
     clock: Clock,
     unparker: Waker,
     state: Mutex<State>,
+    /// One per worker thread.
+    shelves: Mutex<Vec<Arc<Shelf>>>,
 }
 
 struct State {
@@ -174,6 +70,7 @@ impl Timers {
                 since_sweep: 0,
                 closed: false,
             }),
+            shelves: Mutex::new(Vec::new()),
         }
     }
 
@@ -190,12 +87,12 @@ impl Timers {
         let mut state = lock(&self.state);
         if state.closed {
             drop(state);
-            let entries = fresh.0.drain(..);
+            let entries = fresh.drain();
             abandoned.extend(entries.filter_map(|(_, entry)| entry.finish(Stage::Abandoned)));
             return Err(Closed);
         }
         let mut first = u64::MAX;
-        for (deadline, entry) in fresh.0.drain(..) {
+        for (deadline, entry) in fresh.drain() {
             first = first.min(deadline);
             state.insert(deadline, entry);
         }
@@ -205,6 +102,36 @@ impl Timers {
             self.unparker.wake_by_ref();
         }
         Ok(())
+    }
+
+    /// A list for a new worker.
+    pub(crate) fn new_shelf(&self) -> Arc<Shelf> {
+        let shelf = Arc::new(Shelf::default());
+        lock(&self.shelves).push(shelf.clone());
+        shelf
+    }
+
+    /// The worker ends. Its last timers are published.
+    pub(crate) fn remove_shelf(&self, shelf: &Arc<Shelf>) {
+        lock(&self.shelves).retain(|known| !Arc::ptr_eq(known, shelf));
+        self.publish_shelf(shelf);
+    }
+
+    /// Publishes the fresh timers of one worker.
+    pub(crate) fn publish_shelf(&self, shelf: &Shelf) {
+        let mut fresh = Fresh::default();
+        shelf.drain_to(&mut fresh);
+        // Closed: then they are abandoned, and their tasks told.
+        let _ = self.publish(&mut fresh);
+    }
+
+    /// Publishes the fresh timers of every worker, stuck or not. `buffer` is empty before and
+    /// after.
+    pub(crate) fn publish_shelves(&self, buffer: &mut Fresh) {
+        for shelf in lock(&self.shelves).iter() {
+            shelf.drain_to(buffer);
+        }
+        let _ = self.publish(buffer);
     }
 
     /// The thread is about to sleep: until when? (I2)
@@ -280,6 +207,7 @@ impl State {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::time::entry::Answer;
 
     fn timers() -> Timers {
         Timers::new(Clock::real(), Waker::noop().clone())
@@ -327,19 +255,6 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_fresh_timer_leaves_without_a_trace() {
-        let mut fresh = Fresh::default();
-        let entries = [0, 1].map(|_| Arc::new(Entry::new(Waker::noop().clone())));
-        for entry in &entries {
-            fresh.push(7, entry.clone());
-        }
-        assert!(fresh.pop(&entries[0]).is_none()); // not the latest: cancelled where it is
-        assert!(fresh.pop(&entries[1]).is_some());
-        assert!(fresh.pop(&entries[0]).is_some());
-        assert!(fresh.is_empty());
-    }
-
-    #[test]
     fn after_the_shutdown_every_timer_is_abandoned() {
         let timers = timers();
         let before = publish(&timers, u64::MAX);
@@ -359,6 +274,7 @@ mod tests {
 mod loom_tests {
     use super::*;
     use crate::sync::atomic::{AtomicUsize, Ordering};
+    use crate::time::entry::Answer;
     use std::task::Wake;
     use tatkal_executor::Parker;
 

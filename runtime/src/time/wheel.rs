@@ -26,7 +26,7 @@
 //! Cost      insert O(1); each item cascades at most seven times, usually once. 16 KiB when empty.
 //! Source    Varghese and Lauck, "Hashed and hierarchical timing wheels" (1987); that levels are
 //!           chosen by the highest differing digit makes it a radix heap (Ahuja et al., 1990).
-//!           Next: `timers.rs`.
+//!           Next: `entry.rs`.
 
 /// A tick is 2^16 ns, about 66 us. Short enough that firing a crowded slot at its end keeps the
 /// mean lateness around half of that; long enough that a crowd costs 15,000 wake-ups a second at
