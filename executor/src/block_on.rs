@@ -96,12 +96,17 @@ impl Drop for Entered {
     }
 }
 
+/// Does this thread run a scheduler?
+pub(crate) fn is_entered() -> bool {
+    ENTERED.get()
+}
+
 /// # Panics
 /// When this thread runs a scheduler: the caller is about to block it.
 #[track_caller]
 pub(crate) fn refuse_if_entered() {
     assert!(
-        !ENTERED.get(),
+        !is_entered(),
         "this thread runs an executor, and blocking it would stop every task on it: \
          use `.await` here, or move the blocking call into a thread pool (`spawn_blocking`)"
     );

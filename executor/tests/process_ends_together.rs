@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process;
 use std::time::Duration;
 use support::{is_dead, kill, pids_told_by, play_part, pool, start_part, until};
-use tatkal_executor::{ForkServer, JoinError, ProcessPool};
+use tatkal_executor::{ForkServer, JoinError, LocalExecutor, Parker, ProcessPool};
 
 tests![
     parts: [
@@ -208,6 +208,9 @@ fn an_idle_pool_whose_server_dies_says_so() {
 }
 
 fn has_threads_already() {
+    // One thread, but every worker would have a dead copy of what it runs.
+    let error = LocalExecutor::new(Parker::new()).block_on(async { ForkServer::start() });
+    assert!(error.unwrap_err().to_string().contains("runs an executor"));
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let thread = std::thread::spawn(move || stopped.recv());
     for error in [
@@ -216,7 +219,7 @@ fn has_threads_already() {
     ] {
         let text = error.to_string();
         assert!(
-            text.contains("it has 2") && text.contains("first line of main"),
+            text.contains("there are 2") && text.contains("first line of main"),
             "{text}"
         );
     }

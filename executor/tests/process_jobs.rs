@@ -5,7 +5,7 @@ mod support;
 use std::collections::HashSet;
 use std::process;
 use support::pool;
-use tatkal_executor::{Executor, ForkServer, JoinError, ProcessPool, Shutdown};
+use tatkal_executor::{Executor, ForkServer, JoinError, ProcessPool, Shutdown, TrySubmitError};
 
 tests![
     a_result_comes_back,
@@ -21,6 +21,7 @@ tests![
     after_shutdown_a_job_is_refused,
     zero_workers_are_refused,
     a_full_queue_refuses_and_gives_the_argument_back,
+    submit_waits_for_room,
     a_job_may_use_a_pool_of_its_own,
     two_pools_do_not_disturb_each_other,
 ];
@@ -135,32 +136,49 @@ fn after_shutdown_a_job_is_refused() {
 
 fn zero_workers_are_refused() {
     assert!(ProcessPool::new(0).is_err());
-    assert!(ProcessPool::builder().capacity(0).build().is_err());
 }
 
 fn a_full_queue_refuses_and_gives_the_argument_back() {
+    for capacity in [0, 1, 5] {
+        let pool = ProcessPool::builder()
+            .workers(2)
+            .capacity(capacity)
+            .build()
+            .unwrap();
+        let nap = |seconds: u64| std::thread::sleep(std::time::Duration::from_secs(seconds));
+        let mut handles = Vec::new();
+        let refused = loop {
+            match pool.try_submit(nap, 600) {
+                Ok(handle) => handles.push(handle),
+                Err(refused) => break refused,
+            }
+        };
+        assert!(matches!(refused, TrySubmitError::Full(600)), "{refused}");
+        assert_eq!(handles.len(), 2 + capacity);
+        support::until("two at work", || pool.queued() == capacity);
+        handles.iter().for_each(|handle| handle.abort());
+        for handle in handles {
+            assert!(handle.join().unwrap_err().is_cancelled());
+        }
+        assert_eq!(pool.queued(), 0);
+        pool.submit(sum, vec![1]).join().unwrap();
+        pool.shutdown(Shutdown::finish());
+        let refused = pool.try_submit(nap, 7);
+        assert!(matches!(refused, Err(TrySubmitError::Closed(7))));
+    }
+}
+
+fn submit_waits_for_room() {
     let pool = ProcessPool::builder()
-        .workers(1)
-        .capacity(1)
+        .workers(2)
+        .capacity(0)
         .build()
         .unwrap();
-    let nap = |seconds: u64| std::thread::sleep(std::time::Duration::from_secs(seconds));
-    let mut handles = Vec::new();
-    // One runs, one is prefetched, one is queued; and then there is no more room.
-    let refused = loop {
-        assert!(handles.len() < 4, "the queue never fills");
-        support::until("room or a full house", || {
-            !pool.worker_pids().is_empty() || handles.is_empty()
-        });
-        match pool.try_submit(nap, 600) {
-            Ok(handle) => handles.push(handle),
-            Err(argument) => break argument,
-        }
-    };
-    assert_eq!((refused, handles.len()), (600, 3));
-    handles.iter().for_each(|handle| handle.abort());
-    for handle in handles {
-        assert!(handle.join().unwrap_err().is_cancelled());
+    let results: Vec<_> = (0..300_u64)
+        .map(|n| pool.submit(|n: u64| n * n, n))
+        .collect();
+    for (n, handle) in (0..).zip(results) {
+        assert_eq!(handle.join().unwrap(), n * n);
     }
 }
 

@@ -62,6 +62,9 @@ pub(super) struct Crew {
     /// Workers that have to be killed; the manager asks the server to.
     pub(super) condemned: Vec<Ticket>,
     limit: usize,
+    capacity: Option<usize>,
+    /// How many jobs are here: accepted, and not yet in `out`.
+    pending: usize,
     queue: VecDeque<Job>,
     members: BTreeMap<Ticket, Member>,
     /// The last to become idle is first: its memory is warm.
@@ -71,13 +74,15 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    pub(super) fn new(limit: usize) -> Crew {
+    pub(super) fn new(limit: usize, capacity: Option<usize>) -> Crew {
         Crew {
             phase: Phase::Open,
             orphaned: false,
             managed: false,
             condemned: Vec::new(),
             limit,
+            capacity,
+            pending: 0,
             queue: VecDeque::new(),
             members: BTreeMap::new(),
             idle: Vec::new(),
@@ -90,14 +95,26 @@ impl Crew {
         self.limit
     }
 
-    /// How many jobs wait that no worker has.
-    pub(super) fn queued(&self) -> usize {
-        self.queue.len()
+    /// How many jobs are here that no worker is at.
+    pub(super) fn waiting(&self) -> usize {
+        let working = self.members.values().filter(|member| !member.is_idle());
+        self.pending.saturating_sub(working.count())
     }
 
-    /// Would a job submitted now be handed to a worker at once?
-    pub(super) fn has_idle(&self) -> bool {
-        !self.idle.is_empty()
+    /// May another job come in? With every worker at work, `capacity` more may wait.
+    pub(super) fn has_room(&self) -> bool {
+        let room = |capacity: usize| self.pending < capacity.saturating_add(self.limit);
+        self.capacity.is_none_or(room)
+    }
+
+    /// Is `submit` to wait when there is no room?
+    pub(super) fn is_bounded(&self) -> bool {
+        self.capacity.is_some()
+    }
+
+    /// Jobs that are over were taken out of here.
+    pub(super) fn left(&mut self, jobs: usize) {
+        self.pending -= jobs;
     }
 
     /// The workers that exist and are not on their way out.
@@ -114,6 +131,7 @@ impl Crew {
     /// A new job. True when the manager has to act: to make a worker, or to send the rest.
     pub(super) fn accept(&mut self, job: Job, out: &mut Out) -> bool {
         let first = self.queue.is_empty();
+        self.pending += 1;
         self.queue.push_back(job);
         // With others waiting already, there is no place for this one either (C2, C3).
         if first || !self.idle.is_empty() {

@@ -23,6 +23,7 @@ use super::control::{self, Request};
 use super::image::Images;
 use super::server::{self, Charter};
 use super::sys;
+use crate::block_on::is_entered;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, Once};
@@ -96,20 +97,23 @@ impl ForkServer {
     /// Call it as the first line of `main`. Takes about as long as a `fork`.
     ///
     /// # Errors
-    /// When the process already has more than one thread (unless the server is running already),
-    /// or when the system refuses a process or a descriptor. Without `/proc` the threads cannot be
-    /// counted, and that is an error too.
+    /// Unless the server is running already: when the process has more than one thread; when it
+    /// runs an executor on this one, of which every worker would have a dead copy; or when the
+    /// system refuses a process or a descriptor. Without `/proc` the threads cannot be counted, and
+    /// that is an error too.
     pub fn start() -> io::Result<ForkServer> {
         if let Some(server) = Self::find() {
             return Ok(server);
         }
-        match sys::thread_count()? {
-            1 => start_server(),
-            threads => Err(io::Error::other(format!(
-                "the fork server must start while the process has one thread, and it has \
-                 {threads}: call ForkServer::start() as the first line of main"
-            ))),
-        }
+        let obstacle = match sys::thread_count()? {
+            1 if is_entered() => "this one runs an executor".to_owned(),
+            1 => return start_server(),
+            threads => format!("there are {threads}"),
+        };
+        Err(io::Error::other(format!(
+            "the fork server must start while the process has one thread without an executor, and \
+             {obstacle}: call ForkServer::start() as the first line of main"
+        )))
     }
 
     /// The server, if this process has started one and it is alive.

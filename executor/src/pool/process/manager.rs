@@ -30,7 +30,7 @@ use super::member::{Member, Stage};
 use super::panics;
 use super::sys;
 use super::wire::{Frame, FrameReader};
-use crate::sync::{Condvar, Mutex, lock};
+use crate::sync::{Condvar, Mutex, MutexGuard, lock};
 use crate::task::promise::never_scheduled;
 use crate::task::schedule::{Schedule, Scheduled, TaskId};
 use std::collections::{BTreeMap, VecDeque};
@@ -46,7 +46,7 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
 /// What submitters, handles and the manager share.
 pub(super) struct Shared {
     pub(super) crew: Mutex<Crew>,
-    /// Told when the queue of a bounded pool may have become shorter, or the pool has closed.
+    /// Told when there may be room in a bounded pool, and when the pool closes and ends.
     pub(super) room: Condvar,
     /// Ends the manager's sleep.
     bell: OwnedFd,
@@ -63,13 +63,21 @@ impl Shared {
 
     /// One transition of the crew, and then, without the lock, what follows from it.
     pub(super) fn change<T>(&self, transition: impl FnOnce(&mut Crew, &mut Out) -> T) -> T {
+        self.change_locked(lock(&self.crew), transition)
+    }
+
+    /// The same, for someone who has the lock.
+    pub(super) fn change_locked<T>(
+        &self,
+        mut crew: MutexGuard<'_, Crew>,
+        transition: impl FnOnce(&mut Crew, &mut Out) -> T,
+    ) -> T {
         let mut out = Out::new();
-        let mut crew = lock(&self.crew);
-        let queued = crew.queued();
         let answer = transition(&mut crew, &mut out);
-        let tell = crew.queued() < queued || crew.phase != Phase::Open || crew.orphaned;
+        crew.left(out.len());
+        let has_news = !out.is_empty() || crew.phase != Phase::Open || crew.orphaned;
         drop(crew);
-        if tell {
+        if has_news {
             self.room.notify_all();
         }
         finish(out);
@@ -83,7 +91,7 @@ impl Shared {
 }
 
 /// Tells the handles (A1). A panic out of a waker is nobody's here; the others must still be told.
-pub(super) fn finish(out: Out) {
+fn finish(out: Out) {
     for (remote, outcome) in out {
         let _ = panics::catch(|| remote.finish(outcome));
     }

@@ -16,12 +16,14 @@ use super::entry::{Entry, encode, panicked};
 use super::fork_server::{self, Attachment, ForkServer};
 use super::image::Images;
 use super::job::{Job, Outcome, RemoteJob, unknown_code};
-use super::manager::{Link, Manager, Shared, finish};
+use super::manager::{Link, Manager, Shared};
 use super::panics::catch;
 use super::sys;
+use crate::block_on::refuse_if_entered;
 use crate::error::{Crossing, JoinError};
 use crate::pool::cpus::available_cpus;
 use crate::pool::executor::{Executor, Portable, Shutdown, refuse_captures};
+use crate::pool::thread::TrySubmitError;
 use crate::sync::{Condvar, Mutex, MutexGuard, lock};
 use crate::task::join::JoinHandle;
 use crate::task::promise::promise;
@@ -89,7 +91,6 @@ use std::thread;
 pub struct ProcessPool {
     shared: Arc<Shared>,
     images: Images,
-    capacity: usize,
     manager: Mutex<ManagerThread>,
     /// The process that made the pool: in a forked copy of it there is no manager.
     program: libc::pid_t,
@@ -116,7 +117,7 @@ enum ManagerThread {
 #[must_use = "a builder does nothing until `build`"]
 pub struct ProcessPoolBuilder {
     workers: usize,
-    capacity: usize,
+    capacity: Option<usize>,
 }
 
 impl ProcessPoolBuilder {
@@ -126,48 +127,50 @@ impl ProcessPoolBuilder {
         self
     }
 
-    /// At most so many jobs wait for a worker: then `submit` waits too, and `try_submit` refuses.
-    /// Unbounded by default.
+    /// Bounds the queue: at most `jobs` wait while every worker is at work (0: none does). Beyond
+    /// that `submit` waits and `try_submit` refuses. Without this the queue is unbounded.
     pub fn capacity(mut self, jobs: usize) -> Self {
-        self.capacity = jobs;
+        self.capacity = Some(jobs);
         self
     }
 
     /// Makes the pool. No process is started yet, unless it is the fork server.
     ///
     /// # Errors
-    /// - The fork server is not running, and the process has more than one thread already, so it
-    ///   cannot be started: call [`ForkServer::start`] as the first line of `main`.
-    /// - `workers` or `capacity` is 0.
+    /// - The fork server is not running and cannot be started now, because the process has more
+    ///   than one thread already: call [`ForkServer::start`] as the first line of `main`.
+    /// - `workers` is 0.
     /// - The system refuses a process or a descriptor.
     pub fn build(self) -> io::Result<ProcessPool> {
-        for (what, number) in [
-            ("workers", self.workers),
-            ("places in its queue", self.capacity),
-        ] {
-            if number == 0 {
-                let text = format!("a process pool cannot have 0 {what}");
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-            }
+        if self.workers == 0 {
+            let text = "a process pool without workers would never run a job";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
         ForkServer::start()?;
         let Attachment { line, images } = fork_server::attach()?;
         Ok(ProcessPool {
-            shared: Shared::new(Crew::new(self.workers))?,
+            shared: Shared::new(Crew::new(self.workers, self.capacity))?,
             images,
-            capacity: self.capacity,
             manager: Mutex::new(ManagerThread::Waiting { line }),
             program: sys::own_pid(),
         })
     }
 }
 
+/// What to do with a job for which there is no room.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WhenFull {
+    Wait,
+    Refuse,
+    /// For the manager's own thread (a waker, a decoder): if it waited, nobody made room.
+    Exceed,
+}
+
 /// Why a job was not taken.
 enum Refusal {
-    /// The queue is full.
     Full,
-    /// It never will be.
-    Failed(JoinError),
+    Closed,
+    Failed(io::Error),
 }
 
 impl ProcessPool {
@@ -183,7 +186,7 @@ impl ProcessPool {
     pub fn builder() -> ProcessPoolBuilder {
         ProcessPoolBuilder {
             workers: available_cpus(),
-            capacity: usize::MAX,
+            capacity: None,
         }
     }
 
@@ -197,49 +200,69 @@ impl ProcessPool {
     /// not begun; when it runs, its worker is killed, and the handle reports
     /// [`JoinError::Cancelled`] as soon as that worker is dead.
     ///
+    /// # Panics
+    /// With a bounded queue, on a thread that runs an executor: it might have to wait there. Use
+    /// [`try_submit`](Self::try_submit).
+    ///
     /// # Cost
     /// Three allocations and, when a worker is idle, one system call. Argument and result are each
     /// copied into and out of a socket.
+    #[track_caller]
     pub fn submit<F, A, R>(&self, function: F, argument: A) -> JoinHandle<R>
     where
         F: Fn(A) -> R + Copy + Send + 'static,
         A: Portable,
         R: Portable,
     {
+        let when_full = self.when_full();
         let (job, handle) = match self.prepare(&function, &argument) {
             Ok(prepared) => prepared,
             Err(handle) => return handle,
         };
         drop(argument); // before the wait for room
-        if let Err((job, Refusal::Failed(error))) = self.enqueue(job, true) {
-            job.remote.finish(Outcome::Failed(error));
+        if let Err((job, refusal)) = self.enqueue(job, when_full) {
+            job.remote.finish(Outcome::Failed(match refusal {
+                Refusal::Failed(error) => JoinError::Start(error),
+                Refusal::Closed | Refusal::Full => JoinError::Closed,
+            }));
         }
         handle
     }
 
-    /// As [`submit`](Self::submit), but where that would wait, the argument comes back.
+    /// As [`submit`](Self::submit), but never waits.
     ///
     /// # Errors
-    /// The argument, when the queue is full.
-    pub fn try_submit<F, A, R>(&self, function: F, argument: A) -> Result<JoinHandle<R>, A>
+    /// When a bounded queue is full, or the pool is shut down: with the argument inside.
+    pub fn try_submit<F, A, R>(
+        &self,
+        function: F,
+        argument: A,
+    ) -> Result<JoinHandle<R>, TrySubmitError<A>>
     where
         F: Fn(A) -> R + Copy + Send + 'static,
         A: Portable,
         R: Portable,
     {
-        if !self.has_room(&lock(&self.shared.crew)) {
-            return Err(argument); // Without encoding it first.
+        let crew = lock(&self.shared.crew);
+        match crew.phase {
+            // Now, and not after it was encoded in vain.
+            Phase::Open if !crew.has_room() => return Err(TrySubmitError::Full(argument)),
+            Phase::Open => drop(crew),
+            Phase::Closing | Phase::Ended => return Err(TrySubmitError::Closed(argument)),
         }
         let (job, handle) = match self.prepare(&function, &argument) {
             Ok(prepared) => prepared,
             Err(handle) => return Ok(handle),
         };
-        match self.enqueue(job, false) {
-            Ok(()) => {}
-            Err((_, Refusal::Full)) => return Err(argument),
-            Err((job, Refusal::Failed(error))) => job.remote.finish(Outcome::Failed(error)),
+        match self.enqueue(job, WhenFull::Refuse) {
+            Ok(()) => Ok(handle),
+            Err((_, Refusal::Full)) => Err(TrySubmitError::Full(argument)),
+            Err((_, Refusal::Closed)) => Err(TrySubmitError::Closed(argument)),
+            Err((job, Refusal::Failed(error))) => {
+                job.remote.finish(Outcome::Failed(JoinError::Start(error)));
+                Ok(handle)
+            }
         }
-        Ok(handle)
     }
 
     /// At most so many worker processes.
@@ -252,28 +275,56 @@ impl ProcessPool {
         lock(&self.shared.crew).pids()
     }
 
+    /// How many jobs wait while no worker is at them. Aborted ones count until their turn comes.
+    pub fn queued(&self) -> usize {
+        lock(&self.shared.crew).waiting()
+    }
+
     /// Takes no more jobs: a later `submit` returns a handle that reports [`JoinError::Closed`].
     /// What happens to the jobs that wait, and whether this call does, is in `how`. Running jobs
     /// run on. May be called more than once and from any thread.
+    ///
+    /// # Panics
+    /// When it would wait on a thread that runs an executor.
+    #[track_caller]
     pub fn shutdown(&self, how: Shutdown) {
+        let wait = how.wait && !self.is_manager();
+        if wait {
+            refuse_if_entered();
+        }
+        self.close(how.cancel_queued, wait);
+    }
+
+    fn close(&self, cancel_queued: bool, wait: bool) {
         self.shared
-            .change(|crew, out| crew.close(how.cancel_queued, out));
+            .change(|crew, out| crew.close(cancel_queued, out));
         self.shared.ring();
         let mut manager = lock(&self.manager);
-        match &*manager {
-            ManagerThread::Waiting { .. } => {
-                self.shared.change(|crew, _| crew.phase = Phase::Ended);
-                *manager = ManagerThread::Ended;
-            }
-            // User code (a waker, a decoder) that the manager runs cannot wait for the manager.
-            ManagerThread::Running(thread) if thread.thread().id() == thread::current().id() => {}
-            ManagerThread::Running(_) | ManagerThread::Ended => {
-                drop(manager);
-                if how.wait {
-                    self.wait_for_end();
-                }
-            }
+        if let ManagerThread::Waiting { .. } = &*manager {
+            self.shared.change(|crew, _| crew.phase = Phase::Ended);
+            *manager = ManagerThread::Ended;
         }
+        drop(manager);
+        if wait {
+            self.wait_for_end();
+        }
+    }
+
+    /// Is this user code (a waker, a decoder) that the manager runs? It cannot wait for the manager.
+    fn is_manager(&self) -> bool {
+        match &*lock(&self.manager) {
+            ManagerThread::Running(thread) => thread.thread().id() == thread::current().id(),
+            ManagerThread::Waiting { .. } | ManagerThread::Ended => false,
+        }
+    }
+
+    #[track_caller]
+    fn when_full(&self) -> WhenFull {
+        if !lock(&self.shared.crew).is_bounded() || self.is_manager() {
+            return WhenFull::Exceed;
+        }
+        refuse_if_entered();
+        WhenFull::Wait
     }
 
     fn wait_for_end(&self) {
@@ -327,42 +378,35 @@ impl ProcessPool {
         Err(handle)
     }
 
-    fn has_room(&self, crew: &Crew) -> bool {
-        crew.phase != Phase::Open
-            || crew.orphaned
-            || crew.has_idle()
-            || crew.queued() < self.capacity
-    }
-
     /// Gives the job to the crew.
-    fn enqueue(&self, job: Job, may_wait: bool) -> Result<(), (Job, Refusal)> {
+    fn enqueue(&self, job: Job, when_full: WhenFull) -> Result<(), (Job, Refusal)> {
         let mut crew = lock(&self.shared.crew);
         if crew.phase == Phase::Open && !crew.managed {
             drop(crew);
             if let Err(error) = self.start_manager() {
-                return Err((job, Refusal::Failed(JoinError::Start(error))));
+                return Err((job, Refusal::Failed(error)));
             }
             crew = lock(&self.shared.crew);
         }
-        while !self.has_room(&crew) {
-            if !may_wait {
-                return Err((job, Refusal::Full));
+        while crew.phase == Phase::Open && !crew.orphaned && !crew.has_room() {
+            match when_full {
+                WhenFull::Wait => crew = wait(&self.shared.room, crew),
+                WhenFull::Refuse => return Err((job, Refusal::Full)),
+                WhenFull::Exceed => break,
             }
-            crew = wait(&self.shared.room, crew);
         }
         if crew.phase != Phase::Open {
-            return Err((job, Refusal::Failed(JoinError::Closed)));
+            return Err((job, Refusal::Closed));
         }
         if crew.orphaned {
-            return Err((job, Refusal::Failed(JoinError::Start(fork_server::gone()))));
+            return Err((job, Refusal::Failed(fork_server::gone())));
         }
-        let mut out = Vec::new();
-        let ring = crew.accept(job, &mut out);
-        drop(crew);
-        if ring {
+        if self
+            .shared
+            .change_locked(crew, |crew, out| crew.accept(job, out))
+        {
             self.shared.ring();
         }
-        finish(out);
         Ok(())
     }
 
@@ -384,6 +428,7 @@ fn wait<'crew>(room: &Condvar, crew: MutexGuard<'crew, Crew>) -> MutexGuard<'cre
 }
 
 impl Executor for ProcessPool {
+    #[track_caller]
     fn submit<F, A, R>(&self, function: F, argument: A) -> JoinHandle<R>
     where
         F: Fn(A) -> R + Copy + Send + 'static,
@@ -397,6 +442,7 @@ impl Executor for ProcessPool {
         ProcessPool::workers(self)
     }
 
+    #[track_caller]
     fn shutdown(&self, how: Shutdown) {
         ProcessPool::shutdown(self, how);
     }
@@ -406,7 +452,7 @@ impl Drop for ProcessPool {
     fn drop(&mut self) {
         let open = lock(&self.shared.crew).phase == Phase::Open;
         if open && sys::own_pid() == self.program {
-            self.shutdown(Shutdown::finish());
+            self.close(false, !self.is_manager());
         }
     }
 }
@@ -416,6 +462,7 @@ impl fmt::Debug for ProcessPool {
         f.debug_struct("ProcessPool")
             .field("workers", &self.workers())
             .field("worker_pids", &self.worker_pids())
+            .field("queued", &self.queued())
             .finish_non_exhaustive()
     }
 }
