@@ -15,6 +15,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::cell::Cell;
 
 /// How many bytes pass between two looks at the lock: some 50 microseconds of work, small beside
 /// the lock's switch interval, as a bytecode is.
@@ -22,6 +23,13 @@ const STEP: usize = 64 << 10;
 
 /// The lock of this process, for jobs that run under it.
 static GIL: Gil = Gil::new();
+
+thread_local! {
+    /// The buffer of the job before, for the next one on this thread. Fresh memory for each job
+    /// would have the kernel hand out and clear every page of it again, which is no part of the
+    /// work and does not spread over CPUs as well as the work does.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// What one job is to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -103,11 +111,7 @@ fn work(job: &Job, held: Option<&Held<'_>>) -> Result<(String, Split), String> {
         }
     };
     let began = Moment::now();
-    let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(job.size)
-        .map_err(|error| format!("no memory for {} bytes: {error}", job.size))?;
-    bytes.resize(job.size, 0);
+    let mut bytes = buffer(job.size)?;
     let mut rng = generator(job);
     for step in bytes.chunks_mut(STEP) {
         rng.fill_bytes(step);
@@ -128,7 +132,18 @@ fn work(job: &Job, held: Option<&Held<'_>>) -> Result<(String, Split), String> {
         fill: filled.since(began),
         hash: Moment::now().since(filled),
     };
+    BUFFER.set(bytes);
     Ok((hex(&digest), split))
+}
+
+/// So many bytes of whatever was there before.
+fn buffer(size: usize) -> Result<Vec<u8>, String> {
+    let mut bytes = BUFFER.take();
+    bytes
+        .try_reserve_exact(size.saturating_sub(bytes.len()))
+        .map_err(|error| format!("no memory for {size} bytes: {error}"))?;
+    bytes.resize(size, 0);
+    Ok(bytes)
 }
 
 /// A generator of its own for each job: seed and number side by side in the key.
