@@ -3,6 +3,7 @@
 
 mod support;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use support::{Report, Scratch, run, start};
@@ -111,25 +112,38 @@ fn a_flag_that_cannot_be_saved_is_its_own_error() {
 }
 
 #[test]
-fn a_worker_killed_at_work_costs_its_item_alone() {
-    let scratch = Scratch::new("killed");
+fn a_worker_killed_at_a_flag_costs_that_flag_alone() {
+    // Having ended its first flag, the worker is at its second for half a second.
+    let args = "--mode processes -w 2 --all -l 6 --delay 500ms";
+    kill_a_worker("flags", args, "downloaded", 6);
+}
+
+#[test]
+fn a_worker_killed_at_a_hash_job_costs_that_job_alone() {
+    // A job takes some tenths of a second.
+    let args = "--mode processes -w 2 --jobs 6 --size 1MiB --rounds 400";
+    kill_a_worker("hash", args, "hashed", 6);
+}
+
+/// Kills the worker that ended the first item, when it is at its next.
+fn kill_a_worker(program: &str, args: &str, done: &str, items: usize) {
+    let scratch = Scratch::new(&format!("killed-{program}"));
     let json = scratch.join("run.json");
-    let args = "--mode processes -w 2 --all -l 6 --delay 500ms --json";
-    let mut program = start("flags", &format!("{args} {}", json.display()));
-    let line = program.wait_for("downloaded");
-    // It has just ended its first flag, so it is at its second for half a second.
+    let mut program = start(program, &format!("{args} --json {}", json.display()));
+    let line = program.wait_for(done);
     let place = line.split_once("process:").unwrap().1;
     let worker: i32 = place.split_once(',').unwrap().0.parse().unwrap();
     assert_ne!(worker as u32, program.pid());
-    let worker = rustix::process::Pid::from_raw(worker).unwrap();
-    rustix::process::kill_process(worker, rustix::process::Signal::KILL).unwrap();
+    kill_process(Pid::from_raw(worker).unwrap(), Signal::KILL).unwrap();
     let ended = program.end();
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let report = Report::parse(&std::fs::read_to_string(json).unwrap());
-    assert_eq!(report.with_status("processes", "ok").len(), 5);
+    assert_eq!(report.with_status("processes", "ok").len(), items - 1);
     let lost = report.with_status("processes", "error");
     assert_eq!(lost.len(), 1);
     let error = lost[0]["error"].as_str().unwrap();
     assert!(error.contains("killed by signal 9"), "{error}");
-    assert_eq!(lost[0]["pid"], worker.as_raw_nonzero().get());
+    assert_eq!(lost[0]["pid"], worker);
+    let name = lost[0]["name"].as_str().unwrap();
+    assert!(ended.stdout.contains(&format!("  {name}: ")), "{ended:?}");
 }

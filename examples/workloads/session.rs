@@ -240,3 +240,66 @@ impl State {
         self.progress.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::model::tests::item;
+
+    fn session() -> Arc<Session> {
+        let output = Output {
+            lines: Lines::Nowhere,
+            bar: false,
+            json: None,
+        };
+        Session::new(Workload::Flags, output, |_| None)
+    }
+
+    #[test]
+    fn items_stand_in_the_order_asked_whatever_order_they_end_in() {
+        let session = session();
+        session.begin(Mode::Threads, 2, None, 3);
+        for place in [2, 0, 1] {
+            session.record(place, item(&place.to_string(), Some("aa")));
+        }
+        session.complete();
+        let state = session.lock();
+        let mode = &state.run.modes[0];
+        let names: Vec<_> = mode.items.iter().map(|item| &*item.name).collect();
+        assert_eq!(names, ["0", "1", "2"]);
+        assert!(mode.complete && !mode.elapsed.is_zero());
+    }
+
+    #[test]
+    fn the_end_of_a_mode_forgets_how_to_stop_it() {
+        let session = session();
+        session.begin(Mode::Processes, 2, None, 0);
+        let pool = Arc::new(());
+        let held = pool.clone();
+        session.on_interrupt(move || drop(held));
+        session.complete();
+        assert_eq!(Arc::strong_count(&pool), 1, "nothing holds the pool");
+    }
+
+    #[test]
+    fn a_finished_run_is_not_reported_again() {
+        let session = session();
+        session.begin(Mode::Sequential, 1, None, 1);
+        session.record(0, item("yemen", None));
+        session.complete();
+        assert_eq!(session.finish(), ExitCode::FAILURE, "an item failed");
+        // Would leave the process if it took the run for unfinished.
+        session.interrupt("SIGINT", 130);
+    }
+
+    #[test]
+    fn a_json_file_that_cannot_be_written_fails_the_run() {
+        let output = Output {
+            lines: Lines::Nowhere,
+            bar: false,
+            json: Some(Json::File("/no/such/directory/run.json".into())),
+        };
+        let session = Session::new(Workload::Flags, output, |_| None);
+        assert_eq!(session.finish(), ExitCode::FAILURE);
+    }
+}
