@@ -425,6 +425,11 @@ where
 {
     // SAFETY: allocated as this type by `Cell::allocate`, and nobody else can reach it.
     let cell = unsafe { Box::from_raw(pointer.cast::<Cell<F, T, S>>().as_ptr()) };
+    #[cfg(loom)] // a free touches everything: loom checks that every other access came before
+    {
+        cell.stage.with_mut(|_| ());
+        cell.join_waker.with_mut(|_| ());
+    }
     if !cell.prefix.header.state.load().is_complete() {
         // SAFETY: never completed, so the stage is still the future; nobody else is left.
         let drop_future =

@@ -17,6 +17,8 @@ pub(crate) mod cell;
 pub(crate) mod completion;
 pub(crate) mod harness;
 pub(crate) mod join;
+#[cfg(all(test, loom))]
+mod models;
 pub(crate) mod promise;
 pub(crate) mod schedule;
 pub(crate) mod state;
