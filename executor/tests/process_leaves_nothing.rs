@@ -1,0 +1,240 @@
+//! However many jobs, faults and pools: no process, zombie, descriptor, thread or memory is left.
+
+mod support;
+
+use std::fs;
+use std::process;
+use std::time::{Duration, Instant};
+use support::{Dice, children_of, fd_count, is_dead, pool, state, until};
+use tatkal_executor::{ForkServer, JoinError, JoinHandle, ProcessPool, Shutdown};
+
+tests![
+    a_thousand_jobs_with_many_faults_leave_nothing,
+    workers_killed_at_random_cost_only_what_they_ran,
+    many_pools_leave_nothing,
+    a_worker_has_no_descriptors_but_its_own,
+];
+
+/// What must be the same before and after.
+#[derive(Debug, PartialEq)]
+struct Footprint {
+    threads: usize,
+    fds: usize,
+    server_fds: usize,
+    server_s_children: Vec<u32>,
+    zombies: Vec<u32>,
+}
+
+fn footprint() -> Footprint {
+    let server = ForkServer::find().unwrap().pid();
+    let family = [children_of(process::id()), children_of(server)].concat();
+    Footprint {
+        threads: fs::read_dir("/proc/self/task").unwrap().count(),
+        fds: fd_count(process::id()),
+        server_fds: fd_count(server),
+        server_s_children: children_of(server),
+        zombies: family
+            .into_iter()
+            .filter(|pid| state(*pid) == Some('Z'))
+            .collect(),
+    }
+}
+
+/// The server closes a pool's line a moment after the pool has.
+fn assert_nothing_is_left(before: &Footprint) {
+    until("the footprint of the start", || footprint() == *before);
+}
+
+/// Memory of a process that is its own, in KiB.
+fn memory_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("RssAnon"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// A job that ends in one of many ways, the first of which is a result.
+fn fate(how: u64) -> u64 {
+    match how {
+        0..=4 => how,
+        5 => panic!("a panic"),
+        6 => process::exit(99),
+        7 => process::abort(),
+        // SAFETY: the end of this process is what is wanted.
+        8 => unsafe { u64::from(libc::raise(libc::SIGKILL) == 0) },
+        _ => {
+            std::thread::sleep(Duration::from_secs(600)); // to be aborted
+            how
+        }
+    }
+}
+
+fn assert_fate(how: u64, handle: JoinHandle<u64>) {
+    let result = handle.join();
+    let as_expected = match (how, &result) {
+        (0..=4, Ok(same)) => *same == how,
+        (5, Err(JoinError::Panicked(report))) => report.message() == "a panic",
+        (6, Err(JoinError::WorkerDied(exit))) => exit.code == Some(99),
+        (7, Err(JoinError::WorkerDied(exit))) => exit.signal == Some(libc::SIGABRT),
+        (8, Err(JoinError::WorkerDied(exit))) => exit.signal == Some(libc::SIGKILL),
+        (9, Err(JoinError::Cancelled)) => true,
+        _ => false,
+    };
+    assert!(as_expected, "fate {how} became {result:?}");
+}
+
+fn a_thousand_jobs_with_many_faults_leave_nothing() {
+    let before = footprint();
+    let mut dice = Dice(0x0005_eed0_f7a7_ca11);
+    let server = ForkServer::find().unwrap().pid();
+    let pool = pool(3);
+    let mut warm = None;
+    for round in 0..50 {
+        let fates: Vec<u64> = (0..20).map(|_| dice.below(10)).collect();
+        let handles: Vec<_> = fates.iter().map(|&how| pool.submit(fate, how)).collect();
+        for (&how, handle) in fates.iter().zip(&handles) {
+            if how == 9 {
+                handle.abort(); // queued or running
+            }
+        }
+        for (how, handle) in fates.into_iter().zip(handles) {
+            assert_fate(how, handle);
+        }
+        if round == 10 {
+            warm = Some((memory_kib(process::id()), memory_kib(server)));
+        }
+    }
+    let (ours, servers) = warm.unwrap();
+    // Between two looks an allocator may take another page or ten; leaked stacks or buffers of
+    // several hundred dead workers would be many times that.
+    assert!(
+        memory_kib(process::id()) < ours + 2048,
+        "the program grew from {ours} KiB"
+    );
+    assert!(
+        memory_kib(server) < servers + 512,
+        "the server grew from {servers} KiB"
+    );
+    drop(pool);
+    assert_nothing_is_left(&before);
+}
+
+/// Takes a moment, so that a kill finds somebody at work.
+fn successor_after_a_while(n: u64) -> u64 {
+    let end = Instant::now() + Duration::from_micros(n % 1000);
+    while Instant::now() < end {
+        std::hint::spin_loop();
+    }
+    n + 1
+}
+
+fn workers_killed_at_random_cost_only_what_they_ran() {
+    let before = footprint();
+    let mut dice = Dice(0x00c0_ffee);
+    let pool = pool(4);
+    let mut fallen = 0;
+    for _ in 0..40 {
+        let numbers: Vec<u64> = (0..50).map(|_| dice.below(1 << 40)).collect();
+        let handles: Vec<_> = numbers
+            .iter()
+            .map(|&n| pool.submit(successor_after_a_while, n))
+            .collect();
+        let mut killed = Vec::new();
+        for _ in 0..2 {
+            let pids = pool.worker_pids();
+            if !pids.is_empty() {
+                let pid = pids[dice.below(pids.len() as u64) as usize];
+                // SAFETY: a worker of ours. (Were it dead and its number given away since the
+                // look, in these microseconds, this would hit a stranger: a risk of the test.)
+                unsafe { libc::kill(pid as i32, libc::SIGKILL) };
+                killed.push(pid);
+            }
+        }
+        let mut fallen_now = 0;
+        for (n, handle) in numbers.into_iter().zip(handles) {
+            match handle.join() {
+                Ok(next) => assert_eq!(next, n + 1),
+                Err(JoinError::WorkerDied(exit)) => {
+                    assert!(killed.contains(&exit.pid), "{exit}");
+                    assert_eq!(exit.signal, Some(libc::SIGKILL));
+                    fallen_now += 1;
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert!(
+            fallen_now <= killed.len(),
+            "{fallen_now} jobs for {killed:?}"
+        );
+        fallen += fallen_now;
+    }
+    assert!(fallen > 0, "80 kills, and nobody was at work");
+    drop(pool);
+    assert_nothing_is_left(&before);
+}
+
+fn many_pools_leave_nothing() {
+    let before = footprint();
+    for n in 0..60_u64 {
+        let pool = pool(2);
+        match n % 4 {
+            0 => drop(pool), // never used
+            1 => assert_eq!(pool.submit(|n: u64| n, n).join().unwrap(), n),
+            2 => {
+                let handles = [7, 3, 5].map(|how| (how, pool.submit(fate, how)));
+                pool.shutdown(Shutdown::finish().without_waiting());
+                handles
+                    .into_iter()
+                    .for_each(|(how, handle)| assert_fate(how, handle));
+            }
+            _ => {
+                let handle = pool.submit(fate, 9);
+                pool.shutdown(Shutdown::cancel().without_waiting());
+                handle.abort();
+                assert_fate(9, handle);
+            }
+        }
+    }
+    assert_nothing_is_left(&before);
+}
+
+fn a_worker_has_no_descriptors_but_its_own() {
+    fn open_fds(_: ()) -> Vec<String> {
+        let fds = fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let target = |fd: fs::DirEntry| Some((fd.file_name(), fs::read_link(fd.path()).ok()?));
+        let names = fds
+            .filter_map(target)
+            .map(|(number, target)| format!("{} {}", number.to_string_lossy(), target.display()));
+        names.collect()
+    }
+    let mut pipe = [0; 2];
+    // SAFETY: the two numbers are written by the call; the descriptors are closed below.
+    assert_eq!(unsafe { libc::pipe(pipe.as_mut_ptr()) }, 0);
+    let neighbour = pool(2);
+    neighbour.submit(fate, 0).join().unwrap();
+    let pool: ProcessPool = pool(2);
+    for _ in 0..3 {
+        let fds = pool.submit(open_fds, ()).join().unwrap();
+        // Besides stdin, stdout and stderr: the channel, the directory that is being read, and
+        // where the test was started with more files open, a plug in the place of each.
+        let own = fds.iter().filter(|fd| {
+            let (number, target) = fd.split_once(' ').unwrap();
+            number.parse::<i32>().unwrap() > 2 && target != "/dev/null" && !target.contains("/fd")
+        });
+        let own: Vec<_> = own.collect();
+        assert!(
+            matches!(&own[..], [channel] if channel.contains("socket:")),
+            "{fds:?}"
+        );
+    }
+    // SAFETY: ours, from above.
+    unsafe {
+        libc::close(pipe[0]);
+        libc::close(pipe[1]);
+    }
+    let pids = [pool.worker_pids(), neighbour.worker_pids()].concat();
+    drop((pool, neighbour));
+    assert!(pids.into_iter().all(is_dead));
+}
