@@ -4,17 +4,24 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
+use std::time::Duration;
 use tatkal::net::{TcpListener, TcpStream};
 use tatkal::{Backend, Runtime};
 
 pub const BACKENDS: [Backend; 2] = [Backend::Mio, Backend::Polling];
+
+/// Far longer than any test takes: what has not ended by then hangs, and is better told so.
+const HANGS: Duration = Duration::from_secs(60);
 
 /// Runs a test on a fresh runtime over each backend.
 pub fn on_both<F: Future>(test: impl Fn() -> F) {
     for backend in BACKENDS {
         println!("on {backend:?}");
         let runtime = Runtime::builder().backend(backend).build().unwrap();
-        runtime.block_on(test());
+        runtime.block_on(async {
+            let ended = tatkal::timeout(HANGS, test()).await;
+            assert!(ended.is_ok(), "the test hangs on {backend:?}");
+        });
     }
 }
 
