@@ -6,7 +6,10 @@ mod support;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use support::{Report, Scratch, run, start};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use support::{Ended, Report, Scratch, run, start};
 
 #[test]
 fn the_error_server_fails_the_same_flags_in_every_mode() {
@@ -71,7 +74,7 @@ fn a_late_answer_is_an_error_that_says_so() {
 #[test]
 fn a_server_that_is_not_there_is_an_error_of_every_item() {
     // A port that was free a moment ago, and that we do not listen on.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     let ended = run(
@@ -113,37 +116,98 @@ fn a_flag_that_cannot_be_saved_is_its_own_error() {
 
 #[test]
 fn a_worker_killed_at_a_flag_costs_that_flag_alone() {
-    // Having ended its first flag, the worker is at its second for half a second.
-    let args = "--mode processes -w 2 --all -l 6 --delay 500ms";
-    kill_a_worker("flags", args, "downloaded", 6);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let scratch = Scratch::new("killed-flags");
+    let json = scratch.join("run.json");
+    let args = format!("ye zm vn --mode processes -w 1 -s {url} --path /{{cc}} --json");
+    let mut program = start("flags", &format!("{args} {}", json.display()));
+    let mut first = Asked::next(&listener);
+    first.answer();
+    let worker = worker_of(&program.wait_for("downloaded yemen"));
+    // Its second request has come and is not answered: it is at that flag.
+    assert_eq!(first.read_path(), "/zm");
+    kill_process(worker, Signal::KILL).unwrap();
+    let mut third = Asked::next(&listener);
+    assert_eq!(third.path, "/vn");
+    third.answer();
+    check_one_lost(&program.end(), &json, worker, "zambia", 3);
+}
+
+/// A connection to this test's own server, and what was asked over it last.
+struct Asked {
+    stream: BufReader<TcpStream>,
+    path: String,
+}
+
+impl Asked {
+    fn next(listener: &TcpListener) -> Self {
+        let (stream, _) = listener.accept().unwrap();
+        let mut asked = Self {
+            stream: BufReader::new(stream),
+            path: String::new(),
+        };
+        asked.read_path();
+        asked
+    }
+
+    fn read_path(&mut self) -> &str {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert_ne!(self.stream.read_line(&mut head).unwrap(), 0, "{head}");
+        }
+        self.path = head.split(' ').nth(1).unwrap().to_owned();
+        &self.path
+    }
+
+    fn answer(&mut self) {
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nflag";
+        self.stream.get_mut().write_all(answer).unwrap();
+    }
 }
 
 #[test]
 fn a_worker_killed_at_a_hash_job_costs_that_job_alone() {
-    // A job takes some tenths of a second.
-    let args = "--mode processes -w 2 --jobs 6 --size 1MiB --rounds 400";
-    kill_a_worker("hash", args, "hashed", 6);
+    let scratch = Scratch::new("killed-hash");
+    let json = scratch.join("run.json");
+    let args = "--mode processes -w 2 --jobs 6 --size 1MiB --rounds 400 --json";
+    let mut program = start("hash", &format!("{args} {}", json.display()));
+    let worker = worker_of(&program.wait_for("hashed"));
+    // A job takes far more CPU time than this, and all that lies between two jobs takes far less.
+    let then = cpu_ticks(worker);
+    while cpu_ticks(worker) < then + 5 {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    kill_process(worker, Signal::KILL).unwrap();
+    check_one_lost(&program.end(), &json, worker, "job-", 6);
 }
 
-/// Kills the worker that ended the first item, when it is at its next.
-fn kill_a_worker(program: &str, args: &str, done: &str, items: usize) {
-    let scratch = Scratch::new(&format!("killed-{program}"));
-    let json = scratch.join("run.json");
-    let mut program = start(program, &format!("{args} --json {}", json.display()));
-    let line = program.wait_for(done);
+/// CPU time that a process has used, in hundredths of a second: see proc_pid_stat(5).
+fn cpu_ticks(process: Pid) -> u64 {
+    let path = format!("/proc/{}/stat", process.as_raw_nonzero());
+    let stat = std::fs::read_to_string(path).unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let field = |number: usize| fields.split(' ').nth(number - 2).unwrap();
+    field(14).parse::<u64>().unwrap() + field(15).parse::<u64>().unwrap()
+}
+
+/// The worker that printed `line`.
+fn worker_of(line: &str) -> Pid {
     let place = line.split_once("process:").unwrap().1;
-    let worker: i32 = place.split_once(',').unwrap().0.parse().unwrap();
-    assert_ne!(worker as u32, program.pid());
-    kill_process(Pid::from_raw(worker).unwrap(), Signal::KILL).unwrap();
-    let ended = program.end();
+    Pid::from_raw(place.split_once(',').unwrap().0.parse().unwrap()).unwrap()
+}
+
+/// Of all items the one that `worker` was at is in error, and says why.
+#[track_caller]
+fn check_one_lost(ended: &Ended, json: &Path, worker: Pid, name: &str, items: usize) {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let report = Report::parse(&std::fs::read_to_string(json).unwrap());
     assert_eq!(report.with_status("processes", "ok").len(), items - 1);
     let lost = report.with_status("processes", "error");
     assert_eq!(lost.len(), 1);
+    assert!(lost[0]["name"].as_str().unwrap().starts_with(name));
     let error = lost[0]["error"].as_str().unwrap();
     assert!(error.contains("killed by signal 9"), "{error}");
-    assert_eq!(lost[0]["pid"], worker);
-    let name = lost[0]["name"].as_str().unwrap();
-    assert!(ended.stdout.contains(&format!("  {name}: ")), "{ended:?}");
+    assert_eq!(lost[0]["pid"], worker.as_raw_nonzero().get());
+    assert!(ended.stdout.contains(error), "{ended:?}");
 }
