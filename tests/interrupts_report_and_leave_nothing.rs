@@ -121,6 +121,21 @@ fn interrupt_hash(mode: &str, args: &str) {
 }
 
 #[test]
+fn nothing_is_printed_after_the_report() {
+    for mode in ["sequential", "threads", "processes", "async"] {
+        // Tiny jobs: their lines come as fast as they can be written.
+        let args = format!("--jobs 100000 --size 1B -w 4 --mode {mode}");
+        let mut program = start("hash", &args);
+        program.wait_for("hashed");
+        program.signal_group(Signal::INT);
+        let ended = program.end();
+        assert_eq!(ended.code, Some(130), "{mode}");
+        let (_, report) = ended.stdout.split_once("Interrupted by SIGINT").unwrap();
+        assert!(!report.contains("hashed"), "{mode}: {report}");
+    }
+}
+
+#[test]
 fn modes_that_were_done_stay_in_the_report() {
     let scratch = Scratch::new("second");
     let json = scratch.join("run.json");

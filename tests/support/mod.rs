@@ -20,7 +20,8 @@ const WATCHDOG: Duration = Duration::from_secs(120);
 /// What is killed needs a moment to be gone.
 const GONE: Duration = Duration::from_secs(20);
 
-/// Where cargo puts the examples, seen from a test's executable in `deps`.
+/// Where cargo puts the examples, seen from a test's executable in `deps`. A plain `cargo test` builds them
+/// first; with `--test` it does not, and then they are as old as the last `cargo build --examples`.
 pub fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
