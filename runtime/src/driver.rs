@@ -5,7 +5,7 @@
 //!     1  publish the fresh timers of this thread, and of the workers
 //!     2  until when may we sleep? the earliest of the next timer and the limit
 //!     3  the reactor's turn: wait, mark the sources of the events, collect wakers
-//!     4  fire the timers that are due, collect wakers
+//!     4  fire timers that are due, some of them, and collect wakers
 //!     5  call the wakers, with no lock held
 //! ```
 //!
@@ -16,7 +16,7 @@
 
 use crate::context::{self, Shared};
 use crate::reactor::{Backend, Limit, Reactor, Wakes};
-use crate::time::{Clock, Entry, Fresh, TestClock, Timers};
+use crate::time::{Clock, Due, Fresh, TestClock, Timers};
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
@@ -28,8 +28,9 @@ pub(crate) struct EventLoop {
     shared: Arc<Shared>,
     /// Buffers, empty between turns.
     wakes: Wakes,
-    due: Vec<(u64, Arc<Entry>)>,
     fresh: Fresh,
+    /// What was due in an earlier turn and has not had its turn yet.
+    due: Due,
 }
 
 impl EventLoop {
@@ -48,8 +49,8 @@ impl EventLoop {
             reactor,
             shared: Arc::new(shared),
             wakes: Wakes::default(),
-            due: Vec::new(),
             fresh: Fresh::default(),
+            due: Due::default(),
         })
     }
 
@@ -60,7 +61,7 @@ impl EventLoop {
     /// Steps 2 and 3.
     fn wait(&mut self, limit: Option<Duration>) {
         let timers = &self.shared.timers;
-        if limit == Some(Duration::ZERO) {
+        if limit == Some(Duration::ZERO) || !self.due.is_empty() {
             self.reactor.turn(Limit::Look, &mut self.wakes);
             return;
         }
@@ -125,6 +126,7 @@ impl Drop for EventLoop {
         }
         // What waits on us would wait for ever: it is woken, and told. (The reactor does the same
         // for sockets as it is dropped.) Dropping the list calls them.
-        self.shared.timers.close(&mut Wakes::default());
+        let mut wakes = Wakes::default();
+        self.shared.timers.close(&mut self.due, &mut wakes);
     }
 }

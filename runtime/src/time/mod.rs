@@ -18,7 +18,7 @@
 //! - **On time.** A lone timer is waited for to the nanosecond the operating system can do. Where
 //!   timers crowd, those of one tick (about 66 microseconds) fire together at its end, so that a
 //!   hundred thousand of them do not cost a hundred thousand wake-ups.
-//! - **In order.** Timers that are due in one turn are woken in the order of their deadlines.
+//! - **In order.** Timers that are found due together are woken in the order of their deadlines.
 //! - **For free when idle.** No timer, no wake-up.
 //!
 //! # Tests that drive time
@@ -41,4 +41,4 @@ pub use timeout::{Elapsed, Timeout, timeout, timeout_at};
 pub(crate) use clock::Clock;
 pub(crate) use entry::Entry;
 pub(crate) use fresh::{Fresh, Shelf};
-pub(crate) use timers::{Closed, Timers};
+pub(crate) use timers::{Closed, Due, Timers};

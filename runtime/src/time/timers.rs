@@ -35,6 +35,22 @@ use std::task::Waker;
 /// The wheel is not swept before it holds this many entries: below, they are not worth a look.
 const SWEEP_FROM: usize = 1024;
 
+/// How many timers are fired before the tasks get their turn. Where a hundred thousand are due, a
+/// task should run while what its timer touched is still in the cache, and sockets should not wait
+/// for all of them. As many as tasks run between two looks at the event loop, so that neither
+/// outruns the other.
+const FIRED_AT_ONCE: usize = 64;
+
+/// Timers that are due and not fired yet, the last to fire first. Belongs to the driver.
+#[derive(Default)]
+pub(crate) struct Due(Vec<(u64, Arc<Entry>)>);
+
+impl Due {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// The runtime is gone: a timer can never fire.
 #[derive(Debug)]
 pub(crate) struct Closed;
@@ -142,21 +158,18 @@ impl Timers {
         next
     }
 
-    /// The thread is awake, or only had a look: fires what is due.
-    ///
-    /// `due` is a buffer of the caller's, empty before and after.
-    pub(crate) fn fire(&self, due: &mut Vec<(u64, Arc<Entry>)>, wakes: &mut Wakes) {
-        let mut state = lock(&self.state);
-        state.asleep_until = None;
-        if state.wheel.len() == 0 {
-            return; // No timer: no clock is read.
+    /// The thread is awake, or only had a look: fires what is due, [`FIRED_AT_ONCE`] at most.
+    pub(crate) fn fire(&self, due: &mut Due, wakes: &mut Wakes) {
+        if due.0.is_empty() {
+            self.find(due);
         }
-        let now = self.clock.nanos(self.clock.now());
-        state.wheel.advance(now, due);
-        drop(state);
-        let found = !due.is_empty();
+        let found = !due.0.is_empty();
         let mut fired = false;
-        for (_, entry) in due.drain(..) {
+        for (_, entry) in due
+            .0
+            .drain(due.0.len().saturating_sub(FIRED_AT_ONCE)..)
+            .rev()
+        {
             let waker = entry.finish(Stage::Fired);
             fired |= waker.is_some();
             wakes.extend(waker);
@@ -166,14 +179,24 @@ impl Timers {
         }
     }
 
+    fn find(&self, due: &mut Due) {
+        let mut state = lock(&self.state);
+        state.asleep_until = None;
+        if state.wheel.len() > 0 {
+            // Without a timer no clock is read.
+            let now = self.clock.nanos(self.clock.now());
+            state.wheel.advance(now, &mut due.0);
+            due.0.reverse();
+        }
+    }
+
     /// Shutdown: every waiter is woken, and learns that nobody will fire its timer.
-    pub(crate) fn close(&self, wakes: &mut Wakes) {
-        let mut due = Vec::new();
+    pub(crate) fn close(&self, due: &mut Due, wakes: &mut Wakes) {
         let mut state = lock(&self.state);
         state.closed = true;
-        state.wheel.advance(u64::MAX, &mut due);
+        state.wheel.advance(u64::MAX, &mut due.0);
         drop(state);
-        for (_, entry) in due {
+        for (_, entry) in due.0.drain(..) {
             wakes.extend(entry.finish(Stage::Abandoned));
         }
     }
@@ -250,15 +273,30 @@ mod tests {
         for deadline in [0, u64::MAX - 1, u64::MAX] {
             publish(&timers, deadline).cancel();
         }
-        timers.fire(&mut Vec::new(), &mut Wakes::default());
+        timers.fire(&mut Due::default(), &mut Wakes::default());
         assert_eq!(timers.fall_asleep(), None);
+    }
+
+    #[test]
+    fn a_crowd_that_is_due_fires_in_portions_and_in_order() {
+        let timers = timers();
+        let entries: Vec<_> = (0..3 * FIRED_AT_ONCE as u64)
+            .map(|deadline| publish(&timers, deadline))
+            .collect();
+        let mut due = Due::default();
+        for turn in 1..=3 {
+            timers.fire(&mut due, &mut Wakes::default());
+            let fired = entries.iter().take_while(|entry| !entry.is_waiting());
+            assert_eq!(fired.count(), turn * FIRED_AT_ONCE);
+            assert_eq!(due.is_empty(), turn == 3);
+        }
     }
 
     #[test]
     fn after_the_shutdown_every_timer_is_abandoned() {
         let timers = timers();
         let before = publish(&timers, u64::MAX);
-        timers.close(&mut Wakes::default());
+        timers.close(&mut Due::default(), &mut Wakes::default());
         assert_eq!(before.poll(Waker::noop()), Answer::Abandoned);
         let after = Arc::new(Entry::new(Waker::noop().clone()));
         let mut fresh = Fresh::default();
@@ -310,7 +348,7 @@ mod loom_tests {
         if let (None, Some(parker)) = (next, parker) {
             parker.park();
         }
-        timers.fire(&mut Vec::new(), &mut Wakes::default());
+        timers.fire(&mut Due::default(), &mut Wakes::default());
     }
 
     #[test]
