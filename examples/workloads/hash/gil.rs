@@ -25,7 +25,7 @@
 //!           switch interval). Next: `job.rs`.
 
 use std::sync::{Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a thread waits politely before it asks for the lock: `sys.getswitchinterval()`.
 pub const SWITCH_INTERVAL: Duration = Duration::from_millis(5);
@@ -120,12 +120,15 @@ pub struct Held<'a> {
 
 impl Held<'_> {
     /// Between two bytecodes: hands the lock over if a thread has asked for it, and waits for it
-    /// to come back.
-    pub fn checkpoint(&self) {
-        if self.gil.lock().requested {
-            self.gil.let_go();
-            self.gil.take();
+    /// to come back. Returns how long it was away.
+    pub fn checkpoint(&self) -> Duration {
+        if !self.gil.lock().requested {
+            return Duration::ZERO;
         }
+        let asked = Instant::now();
+        self.gil.let_go();
+        self.gil.take();
+        asked.elapsed()
     }
 
     /// Runs a blocking call without the lock.
@@ -170,7 +173,9 @@ mod tests {
                         enter();
                         leave();
                         match (thread + round) % 3 {
-                            0 => held.checkpoint(),
+                            0 => {
+                                held.checkpoint();
+                            }
                             1 => held.released(std::thread::yield_now),
                             _ => {}
                         }
@@ -203,7 +208,7 @@ mod tests {
     fn a_checkpoint_keeps_it_while_nobody_asks() {
         let gil = Gil::new();
         let held = gil.hold();
-        held.checkpoint();
+        assert_eq!(held.checkpoint(), Duration::ZERO);
         assert_eq!(gil.lock().takes, 1);
         drop(held);
         assert!(!gil.lock().held);

@@ -16,6 +16,7 @@ use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
+use std::time::Duration;
 
 /// How many bytes pass between two looks at the lock: some 50 microseconds of work, small beside
 /// the lock's switch interval, as a bytecode is.
@@ -103,11 +104,12 @@ pub fn run(job: Job) -> Item {
     item
 }
 
-/// The two halves, each with the time it took (turns of other threads under the lock included).
+/// The two halves, each with the time it took; turns of other threads under the lock do not count.
 fn work(job: &Job, held: Option<&Held<'_>>) -> Result<(String, Split), String> {
+    let waited = Cell::new(Duration::ZERO);
     let checkpoint = || {
         if let Some(held) = held {
-            held.checkpoint();
+            waited.set(waited.get() + held.checkpoint());
         }
     };
     let began = Moment::now();
@@ -118,6 +120,7 @@ fn work(job: &Job, held: Option<&Held<'_>>) -> Result<(String, Split), String> {
         checkpoint();
     }
     let filled = Moment::now();
+    let fill = filled.since(began).saturating_sub(waited.take());
     let mut digest = Vec::new();
     for _ in 0..job.rounds {
         let mut hasher = Sha256::new();
@@ -128,12 +131,9 @@ fn work(job: &Job, held: Option<&Held<'_>>) -> Result<(String, Split), String> {
         }
         digest = hasher.finalize().to_vec();
     }
-    let split = Split {
-        fill: filled.since(began),
-        hash: Moment::now().since(filled),
-    };
+    let hash = Moment::now().since(filled).saturating_sub(waited.take());
     BUFFER.set(bytes);
-    Ok((hex(&digest), split))
+    Ok((hex(&digest), Split { fill, hash }))
 }
 
 /// So many bytes of whatever was there before.
