@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Reading order: `interest.rs`, `poller.rs`, `alarm.rs`, `mio.rs`, `polling.rs`, `unpark.rs`,
-//! `readiness.rs`, `registry.rs`, `wakes.rs`, `turn.rs`.
+//! `wakes.rs`, `readiness.rs`, `registry.rs`, `turn.rs`.
 
 #[cfg(target_os = "linux")]
 mod alarm;

@@ -13,8 +13,8 @@
 //! | system calls per read that waits | 0                         | 1 (re-arm)                       |
 //! | the end of a connection        | said once: kept in the word | said again at each arming        |
 //!
-//! The rest of the reactor looks at [`Arming`] in two places (a waiter in `readiness.rs`, an event
-//! in `registry.rs`) and is otherwise blind to the difference. Next: `alarm.rs`, `mio.rs`.
+//! The rest of the reactor looks at [`Arming`] in two places of `readiness.rs` (a waiter, an event)
+//! and is otherwise blind to the difference. Next: `alarm.rs`, `mio.rs`.
 
 use super::interest::{Interest, Ready};
 use std::io;

@@ -21,7 +21,7 @@
 //! | enter, leave: to AWAKE  | Acquire  | Release in `unpark` | the same                          |
 //! | enter: AWAKE -> WAITING | Relaxed  | (decides nothing)   | the word alone carries the state  |
 //!
-//! Source    the executor's `park.rs`, with a bell for a futex. Next: `readiness.rs`.
+//! Source    the executor's `park.rs`, with a bell for a futex. Next: `wakes.rs`.
 
 use crate::sync::atomic::{AtomicU8, Ordering};
 

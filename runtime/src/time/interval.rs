@@ -8,7 +8,7 @@
 //!   Skip      0                   38     40     50     60      the missed ones are lost
 //! ```
 //!
-//! A tick is missed when the following one is due already. Next: `../async_fd.rs`.
+//! A tick is missed when the following one is due already. Next: `../blocking.rs`.
 
 use super::sleep::{Sleep, after, sleep_until};
 use crate::context;
