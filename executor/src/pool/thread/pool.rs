@@ -331,6 +331,7 @@ impl Shared {
     }
 
     /// Queues a job, or fails it when the pool is closed.
+    #[inline]
     pub(super) fn push(self: &Arc<Self>, work: Work, when_full: WhenFull) {
         match self.queue.push(work, when_full) {
             Ok(admitted) => self.follow(admitted),
@@ -338,6 +339,7 @@ impl Shared {
         }
     }
 
+    #[inline]
     fn follow(self: &Arc<Self>, admitted: Admitted) {
         if admitted == Admitted::StartThread {
             start_thread(self);
@@ -345,6 +347,7 @@ impl Shared {
     }
 }
 
+#[cold]
 fn start_thread(shared: &Arc<Shared>) {
     // Relaxed: distinct numbers are all that is asked.
     let number = shared.next_number.fetch_add(1, Ordering::Relaxed);

@@ -25,11 +25,14 @@
 //!
 //! Cost      push: one lock, and one system call when a sleeper must be woken. A searcher yields
 //!           the CPU LOOKS_BEFORE_SLEEP times before it sleeps: without that, a submitter that is
-//!           slower than its workers paid two system calls per job (measured: 100,000 no-ops on 2
-//!           threads made 50,000 futex calls, 37,000 context switches; with it, about 100).
+//!           slower than its workers paid two system calls per job (counted: 500,000 no-ops on 2
+//!           threads made 244,000 futex calls; with it, a few hundred).
 //!
 //! One lock rather than a lock-free queue: idle counts and jobs change together, which is what
-//! keeps Q3 a matter of reading ten lines. Next: `pool.rs`.
+//! keeps Q3 a matter of reading ten lines. Rejected: workers that take several jobs at once. A job
+//! behind a blocked one must be free for others to take, so each worker would need a queue that
+//! others steal from; and there is a backlog to take from only when nobody waits for it.
+//! Next: `pool.rs`.
 
 use super::roster::{Roster, Summon};
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -46,16 +49,23 @@ const LOOKS_BEFORE_SLEEP: u32 = if cfg!(loom) { 0 } else { 10 };
 /// Jobs on their way from submitters to workers. `J` is `Runnable`; the models use numbers.
 #[derive(Debug)]
 pub(super) struct Queue<J> {
-    state: Mutex<State<J>>,
+    state: OwnLine<Mutex<State<J>>>,
     /// Workers without a job sleep here.
     work: Condvar,
     /// Submitters sleep here while a bounded queue is full.
     room: Condvar,
     /// Whoever waits for the threads to end sleeps here.
     gone: Condvar,
-    /// The number of jobs as of the last change, for a look without the lock.
-    jobs_hint: AtomicUsize,
+    /// The number of jobs as far as searchers need to know it, for a look without the lock. Not on
+    /// the lock's line: looking must not slow down those who push.
+    jobs_hint: OwnLine<AtomicUsize>,
 }
+
+/// Keeps what several threads write off the cache lines of its neighbours. Two lines: CPUs fetch
+/// them in pairs.
+#[derive(Debug)]
+#[repr(align(128))]
+struct OwnLine<T>(T);
 
 #[derive(Debug)]
 struct State<J> {
@@ -115,7 +125,7 @@ impl<J> Queue<J> {
     /// At most `limit` threads, and `capacity` jobs that wait while all of them are at work.
     pub(super) fn new(limit: usize, capacity: Option<usize>) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: OwnLine(Mutex::new(State {
                 jobs: VecDeque::new(),
                 roster: Roster::new(limit, capacity),
                 tokens: 0,
@@ -123,17 +133,17 @@ impl<J> Queue<J> {
                 closed: false,
                 threads: Vec::new(),
                 unjoined: 0,
-            }),
+            })),
             work: Condvar::new(),
             room: Condvar::new(),
             gone: Condvar::new(),
-            jobs_hint: AtomicUsize::new(0),
+            jobs_hint: OwnLine(AtomicUsize::new(0)),
         }
     }
 
     /// Admits a job, which may mean to wait for room. `Err`: closed, and here is the job.
     pub(super) fn push(&self, job: J, when_full: WhenFull) -> Result<Admitted, J> {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.state.0);
         while !state.closed && !state.roster.has_room() && when_full == WhenFull::Wait {
             state.waiting += 1;
             state = wait(&self.room, state);
@@ -147,7 +157,7 @@ impl<J> Queue<J> {
 
     /// A place for one job, if there is room right now.
     pub(super) fn place(&self) -> Result<Place<'_, J>, Refused> {
-        let state = lock(&self.state);
+        let state = lock(&self.state.0);
         if state.closed {
             Err(Refused::Closed)
         } else if !state.roster.has_room() {
@@ -157,6 +167,7 @@ impl<J> Queue<J> {
         }
     }
 
+    #[inline]
     fn admit(&self, mut state: MutexGuard<'_, State<J>>, job: J) -> Admitted {
         state.jobs.push_back(job);
         let summon = state.roster.push();
@@ -168,6 +179,7 @@ impl<J> Queue<J> {
     }
 
     /// Does what the roster asks for; a thread must be started by the caller, without the lock.
+    #[inline]
     fn answer(&self, mut state: MutexGuard<'_, State<J>>, summon: Summon) -> Admitted {
         match summon {
             Summon::Nobody => Admitted::Done,
@@ -184,12 +196,12 @@ impl<J> Queue<J> {
 
     /// For a thread that was just started: its first job. `None`: the pool is closed, leave.
     pub(super) fn first(&self) -> Option<J> {
-        self.search(lock(&self.state))
+        self.search(lock(&self.state.0))
     }
 
     /// For a thread that has run its job: the next one. `None`: the pool is closed, leave.
     pub(super) fn next(&self) -> Option<J> {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.state.0);
         state.roster.finished();
         if state.waiting > 0 {
             self.room.notify_one();
@@ -210,9 +222,10 @@ impl<J> Queue<J> {
                 return None;
             }
             if looks < LOOKS_BEFORE_SLEEP {
+                self.publish_hint(&state);
                 drop(state);
                 looks = self.look(looks);
-                state = lock(&self.state);
+                state = lock(&self.state.0);
             } else {
                 state = self.sleep(state);
                 looks = 0;
@@ -226,7 +239,7 @@ impl<J> Queue<J> {
             thread::yield_now();
             looks += 1;
             // Relaxed: a guess; the lock comes next either way.
-            if self.jobs_hint.load(Ordering::Relaxed) > 0 {
+            if self.jobs_hint.0.load(Ordering::Relaxed) > 0 {
                 break;
             }
         }
@@ -248,7 +261,7 @@ impl<J> Queue<J> {
 
     /// Takes no more jobs and wakes everybody. Returns the queued jobs if they are to be cancelled.
     pub(super) fn close(&self, cancel_queued: bool) -> VecDeque<J> {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.state.0);
         state.closed = true;
         state.tokens += state.roster.wake_all();
         let cancelled = if cancel_queued {
@@ -263,12 +276,12 @@ impl<J> Queue<J> {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        lock(&self.state).closed
+        lock(&self.state.0).closed
     }
 
     /// The thread that `Admitted::StartThread` asked for exists.
     pub(super) fn thread_started(&self, thread: thread::JoinHandle<()>) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.state.0);
         state.threads.push(thread);
         if state.closed {
             drop(state);
@@ -279,7 +292,7 @@ impl<J> Queue<J> {
     /// The thread that `Admitted::StartThread` asked for cannot be had. Returns the jobs that
     /// nobody is there to run; with at least one thread in the pool there are none.
     pub(super) fn start_failed(&self) -> VecDeque<J> {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.state.0);
         state.unjoined -= 1;
         let summon = state.roster.start_failed();
         let orphans = if state.roster.threads == 0 {
@@ -296,7 +309,7 @@ impl<J> Queue<J> {
 
     /// Waits until every thread has ended. The queue must be closed, and the caller none of them.
     pub(super) fn join_threads(&self) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.state.0);
         while state.unjoined > 0 {
             let threads = std::mem::take(&mut state.threads);
             if threads.is_empty() {
@@ -310,7 +323,7 @@ impl<J> Queue<J> {
                 // Jobs and hooks do not unwind out of a worker: there is no panic to pass on.
                 let _ = thread.join();
             }
-            state = lock(&self.state);
+            state = lock(&self.state.0);
             state.unjoined -= joined;
             self.gone.notify_all();
         }
@@ -318,7 +331,7 @@ impl<J> Queue<J> {
 
     /// The counts at this moment.
     pub(super) fn roster(&self) -> Roster {
-        lock(&self.state).roster.clone()
+        lock(&self.state.0).roster.clone()
     }
 
     fn take_all(&self, state: &mut State<J>) -> VecDeque<J> {
@@ -328,9 +341,13 @@ impl<J> Queue<J> {
         jobs
     }
 
+    /// Nobody looks while nobody searches, and then the store is saved. A searcher publishes before
+    /// its first look, so what it reads is not older than that.
     fn publish_hint(&self, state: &State<J>) {
-        // Relaxed: see the file head.
-        self.jobs_hint.store(state.jobs.len(), Ordering::Relaxed);
+        if state.roster.searching > 0 {
+            // Relaxed: see the file head.
+            self.jobs_hint.0.store(state.jobs.len(), Ordering::Relaxed);
+        }
     }
 }
 
