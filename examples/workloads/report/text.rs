@@ -6,7 +6,7 @@ use super::style::{Role, Style};
 use super::table::{WIDTH, table};
 
 /// How many failures are listed one by one; the rest is a number (JSON has them all).
-const FAILURES_SHOWN: usize = 8;
+const FAILURES_SHOWN: usize = 5;
 
 /// The whole report of a run, complete or interrupted, as lines with their ends.
 pub fn report(run: &Run, style: Style) -> String {
@@ -80,6 +80,7 @@ fn failures(run: &Run, style: Style) -> String {
             }
         }
     }
+    const REASON: &str = "      ";
     let mut text = String::new();
     for (name, error, modes) in known.iter().take(FAILURES_SHOWN) {
         let modes = match (modes.len() == run.modes.len(), run.modes.len()) {
@@ -87,8 +88,10 @@ fn failures(run: &Run, style: Style) -> String {
             (true, _) => " (every mode)".into(),
             (false, _) => format!(" ({})", modes.join(", ")),
         };
-        let line = format!("{}: {error}{modes}", style.paint(Role::Bad, name));
-        text += &format!("  {line}\n");
+        text += &format!("  {}{modes}\n", style.paint(Role::Bad, name));
+        for line in wrap(error, WIDTH - REASON.len()) {
+            text += &format!("{REASON}{line}\n");
+        }
     }
     if known.len() > FAILURES_SHOWN {
         let rest = known.len() - FAILURES_SHOWN;
@@ -147,7 +150,10 @@ mod tests {
         run.modes[1].items[0] = item("yemen", None);
         let text = report(&run, Style::PLAIN);
         assert!(text.contains("threads     1 flag: 0 ok, 0 not found, 1 error;"));
-        assert!(text.contains("  yemen: refused (threads)"), "{text}");
+        assert!(
+            text.contains("  yemen (threads)\n      refused\n"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -160,8 +166,11 @@ mod tests {
             mode.items = (0..20).map(|n| item(&format!("n{n}"), None)).collect();
         }
         let text = report(&run, Style::PLAIN);
-        assert_eq!(text.matches("refused (every mode)").count(), FAILURES_SHOWN);
-        assert!(text.contains("... and 12 more"), "{text}");
+        assert_eq!(
+            text.matches(" (every mode)\n      refused\n").count(),
+            FAILURES_SHOWN
+        );
+        assert!(text.contains("... and 15 more"), "{text}");
     }
 
     #[test]
