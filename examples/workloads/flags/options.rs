@@ -1,6 +1,7 @@
 //! The command line of `flags`. Next: `job.rs`.
 
 use super::countries::{self, Country};
+use super::targets::{self, Target};
 use crate::cli::{self, Common, Refusal};
 use crate::http::{Tls, Url};
 use crate::mode::Mode;
@@ -11,9 +12,6 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// The five countries of the talk.
-pub const TALK: [&str; 5] = ["yemen", "zambia", "vietnam", "venezuela", "ukraine"];
 
 /// Where the talk's server keeps its flags.
 const PATH: &str = "/download/{name}/flag-jpg-small.jpg";
@@ -137,33 +135,6 @@ pub struct Options {
     pub common: Common,
 }
 
-/// One thing to download.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// The country's name, or the two letters when there is no such country.
-    pub name: String,
-    /// Two letters.
-    pub cc: String,
-}
-
-impl Target {
-    /// The template's path for it.
-    pub fn fill(&self, template: &str) -> String {
-        template
-            .replace("{name}", &self.name)
-            .replace("{cc}", &self.cc)
-    }
-}
-
-impl From<&Country> for Target {
-    fn from(country: &Country) -> Self {
-        Self {
-            name: country.name.into(),
-            cc: country.code.into(),
-        }
-    }
-}
-
 /// Who is asked for flags.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Peer {
@@ -223,13 +194,9 @@ impl Arguments {
     /// What is asked for, each once, in the order asked.
     fn targets(&self) -> Vec<Target> {
         let mut targets: Vec<Target> = match () {
-            _ if self.every => countries::pairs().map(pair).collect(),
-            _ if self.all => countries::all().iter().map(Target::from).collect(),
-            _ if self.countries.is_empty() => TALK
-                .iter()
-                .filter_map(|name| countries::by_name(name))
-                .map(Target::from)
-                .collect(),
+            _ if self.every => targets::every(),
+            _ if self.all => targets::all(),
+            _ if self.countries.is_empty() => targets::talk(),
             _ => self.countries.iter().map(|c| Target::from(*c)).collect(),
         };
         let mut seen = std::collections::HashSet::new();
@@ -274,16 +241,6 @@ impl Arguments {
             ))),
             None => Ok(self.server.clone()),
         }
-    }
-}
-
-fn pair(cc: String) -> Target {
-    match countries::by_code(&cc) {
-        Some(country) => Target::from(country),
-        None => Target {
-            name: cc.clone(),
-            cc,
-        },
     }
 }
 
@@ -348,6 +305,7 @@ fn retries(text: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flags::targets::TALK;
 
     fn read(args: &str) -> Result<Options, String> {
         let args = ["flags"].into_iter().chain(args.split_whitespace());

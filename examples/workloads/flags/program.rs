@@ -1,6 +1,8 @@
 //! The program `flags`: a server if need be, mode by mode, then the report.
 
-use super::job::{self, Job};
+use super::blocking;
+use super::download;
+use super::job::Job;
 use super::options::{Options, Peer};
 use super::save::Folder;
 use super::tasks;
@@ -27,7 +29,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, String>
     raise_open_files();
     let output = options.common.output(false);
     let bar = !options.verbose && Progress::wanted(output.lines);
-    let session = Session::new(Workload::Flags, options.common.output(bar), job::line);
+    let session = Session::new(Workload::Flags, options.common.output(bar), download::line);
     interrupt::watch(session.clone()).map_err(|error| format!("no signals: {error}"))?;
     let server = match &options.peer {
         Peer::Embedded(config) => Some(start(config)?),
@@ -53,7 +55,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, String>
                 tasks::run(&session, jobs, options.concurrency, cacert)
                     .map_err(|error| format!("no event loop: {error}"))?;
             }
-            mode => drive::run(&session, *mode, options.workers, job::run, jobs)?,
+            mode => drive::run(&session, *mode, options.workers, blocking::run, jobs)?,
         }
     }
     Ok(session.finish())

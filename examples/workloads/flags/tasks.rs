@@ -10,7 +10,9 @@
 //! that bounds them without a semaphore. All of them share one client and its connections.
 //! Next: `program.rs`.
 
-use super::job::{self, Download, Job};
+use super::blocking;
+use super::download::Download;
+use super::job::Job;
 use crate::drive::Job as _;
 use crate::http::client::Client;
 use crate::http::tatkal_net::TatkalNet;
@@ -39,7 +41,7 @@ pub fn run(
 ) -> io::Result<()> {
     session.begin(Mode::Async, 1, Some(tasks), jobs.len());
     let runtime = Runtime::new()?;
-    let config = job::config(cacert).map_err(io::Error::other)?;
+    let config = blocking::config(cacert).map_err(io::Error::other)?;
     let client = Rc::new(Client::new(config, TatkalNet));
     let disk = Rc::new(ThreadPool::new(1));
     let queue: Queue = Rc::new(RefCell::new(jobs.into_iter().enumerate()));
@@ -74,7 +76,7 @@ async fn work(
     }
 }
 
-/// The async twin of `job::run`.
+/// The async twin of `blocking::run`.
 async fn download(job: Job, client: &Client<TatkalNet>, disk: &ThreadPool) -> Item {
     let name = job.name();
     let mut download = Download::of(job);
