@@ -19,3 +19,8 @@ pub mod server;
 pub mod session;
 pub mod stamp;
 pub mod units;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
