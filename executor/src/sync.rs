@@ -5,7 +5,9 @@
 //! these locks, say) stays std's. Next: `error.rs`.
 
 #[cfg(loom)]
-pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard, atomic};
+pub(crate) mod atomic;
+#[cfg(loom)]
+pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
 #[cfg(not(loom))]
 #[allow(unused_imports)] // Condvar: only where there is no futex
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};

@@ -205,11 +205,13 @@ mod tests {
 
     /// The proof's two columns: whatever the order, work is not left behind with everyone asleep.
     #[cfg(loom)]
-    fn no_wake_up_is_lost(producers: usize, searching: bool) {
+    fn no_wake_up_is_lost(producers: usize, searching: bool, preemptions: Option<usize>) {
         use crate::sync::atomic::AtomicBool;
         use std::sync::Arc;
 
-        loom::model(move || {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = preemptions;
+        model.check(move || {
             let idle = Arc::new(Idle::new(1));
             let work: Arc<Vec<_>> =
                 Arc::new((0..producers).map(|_| AtomicBool::new(false)).collect());
@@ -249,18 +251,18 @@ mod tests {
     #[cfg(loom)]
     #[test]
     fn a_working_worker_falls_asleep_against_one_producer() {
-        no_wake_up_is_lost(1, false);
+        no_wake_up_is_lost(1, false, None);
     }
 
     #[cfg(loom)]
     #[test]
     fn a_searching_worker_falls_asleep_against_one_producer() {
-        no_wake_up_is_lost(1, true);
+        no_wake_up_is_lost(1, true, None);
     }
 
     #[cfg(loom)]
     #[test]
     fn a_searching_worker_falls_asleep_against_two_producers() {
-        no_wake_up_is_lost(2, true);
+        no_wake_up_is_lost(2, true, Some(3));
     }
 }
