@@ -28,6 +28,9 @@
 //! |                           |          | have freed the slots that it will use)              |
 //! | slots                     | Relaxed  | published by `tail`, freed by `head`                |
 //!
+//! What `head` orders is reads before later writes. Loom never lets a read see a write to come, so
+//! its models below prove the first row, and the counting; the others stand on this argument.
+//!
 //! Cost      push: no locked instruction. pop: one. Stealing half: one, however many.
 //! Rejected  Chase-Lev's deque: its owner takes the newest, so the oldest starves; and its pop
 //!           needs a full fence, which costs as much as our exchange. tokio's two heads: needed
@@ -356,5 +359,54 @@ mod tests {
     #[test]
     fn two_thieves_and_the_owner_share() {
         every_runnable_is_taken_once(2, 2, 0);
+    }
+
+    #[cfg(loom)]
+    #[test]
+    fn a_thief_takes_what_is_being_pushed() {
+        every_runnable_is_taken_once(1, 0, 2);
+    }
+
+    /// A runnable changes hands twice: what its maker wrote must be seen by the second thief.
+    #[cfg(loom)]
+    #[test]
+    fn a_thief_steals_from_a_thief() {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(2);
+        model.check(|| {
+            let queues = Arc::new([LocalQueue::new(), LocalQueue::new()]);
+            let total = Arc::new(AtomicUsize::new(0));
+            let thief = {
+                let queues = queues.clone();
+                loom::thread::spawn(move || {
+                    let own = LocalQueue::new();
+                    if let Some(runnable) = queues[1].steal_into(&own) {
+                        runnable.run();
+                    }
+                })
+            };
+            let first_thief = {
+                let queues = queues.clone();
+                loom::thread::spawn(move || {
+                    if let Some(runnable) = queues[0].steal_into(&queues[1]) {
+                        runnable.run();
+                    }
+                    while let Some(runnable) = queues[1].pop() {
+                        runnable.run();
+                    }
+                })
+            };
+            for i in 0..3 {
+                queues[0]
+                    .push(weighing(&total, 1 << (4 * i)))
+                    .expect("room");
+            }
+            while let Some(runnable) = queues[0].pop() {
+                runnable.run();
+            }
+            thief.join().unwrap();
+            first_thief.join().unwrap();
+            assert_eq!(total.load(Ordering::Relaxed), 0x111);
+        });
     }
 }
