@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
-use tatkal_executor::{JoinError, ThreadPool, available_cpus, block_on};
+use tatkal_executor::{JoinError, JoinHandle, ThreadPool, available_cpus, block_on};
 
 #[test]
 fn a_panic_reaches_its_handle_and_nothing_else() {
@@ -230,4 +230,15 @@ fn a_thread_that_cannot_be_started_is_reported() {
     }
     assert_eq!(Arc::strong_count(&held), 1);
     assert_eq!((pool.threads(), pool.queued()), (0, 0));
+}
+
+#[test]
+fn pools_and_what_waits_for_their_jobs_may_change_threads() {
+    fn crosses<T: Send + Sync + 'static>() {}
+    crosses::<ThreadPool>();
+    crosses::<tatkal_executor::ThreadPoolBuilder>();
+    crosses::<JoinHandle<u8>>();
+    crosses::<tatkal_executor::AsCompleted<u8>>();
+    crosses::<tatkal_executor::AsCompletedStream<u8>>();
+    crosses::<tatkal_executor::Waited>();
 }

@@ -45,7 +45,11 @@ use std::thread;
 /// submitted. A panic of a job reaches its handle; the thread lives on.
 ///
 /// Dropping the pool waits for its jobs, queued ones included ([`Shutdown::finish`]), unless it
-/// was shut down before; in a job of the pool itself it does not wait.
+/// was shut down before; in a job of the pool itself it does not wait. A thread that runs an
+/// executor stands still meanwhile: there, shut the pool down without waiting first.
+///
+/// As an [`Executor`] it takes a function and its argument: `Executor::submit(&pool, function,
+/// argument)`.
 ///
 /// # Jobs that wait for jobs
 /// A job may submit to its own pool. When it also waits for that job (`join`), it holds a thread
