@@ -1,6 +1,8 @@
-//! The settings of a thread pool. Next: `models.rs`, then `../process/`.
+//! The settings of a thread pool, and the three ways to make one. Next: `models.rs`, then
+//! `../process/`.
 
-use super::pool::{Settings, ThreadPool};
+use super::pool::ThreadPool;
+use super::worker::Settings;
 use crate::pool::cpus::available_cpus;
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +15,29 @@ const DEFAULT_LIMIT: usize = 32;
 /// The name of the threads, before their number. Linux shows 15 bytes of a thread's name: this
 /// leaves room for three digits.
 const DEFAULT_NAME: &str = "tatkal-pool";
+
+impl ThreadPool {
+    /// A pool of at most `threads` threads, with an unbounded queue.
+    ///
+    /// # Panics
+    /// When `threads` is 0.
+    pub fn new(threads: usize) -> Self {
+        Self::builder().threads(threads).build()
+    }
+
+    /// A pool with other settings.
+    pub fn builder() -> ThreadPoolBuilder {
+        ThreadPoolBuilder::new()
+    }
+}
+
+impl Default for ThreadPool {
+    /// A pool of CPython's default size: four threads more than there are
+    /// [CPUs](crate::available_cpus), because blocking jobs leave CPUs free, and 32 at most.
+    fn default() -> Self {
+        Self::builder().build()
+    }
+}
 
 /// Makes a [`ThreadPool`].
 ///

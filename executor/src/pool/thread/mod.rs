@@ -1,8 +1,8 @@
 //! The thread pool: closures on N OS threads that are started when they are needed.
 //!
 //! Reading order: `roster.rs` (who is free, as pure decisions), `queue.rs` (the lock around it),
-//! `pool.rs` (the API and the worker), `scope.rs` (jobs that borrow), `builder.rs` (the settings),
-//! `models.rs` (model checks). `pool.rs`, `scope.rs` and `builder.rs` know each other.
+//! `ticket.rs` (the jobs of a scope), `worker.rs` (the life of a thread), `scope.rs` (jobs that
+//! borrow), `pool.rs` (the API), `builder.rs` (the settings), `models.rs` (model checks).
 
 mod builder;
 #[cfg(all(test, loom))]
@@ -11,6 +11,8 @@ mod pool;
 mod queue;
 mod roster;
 mod scope;
+mod ticket;
+mod worker;
 
 pub use builder::ThreadPoolBuilder;
 pub use pool::{ThreadPool, TrySubmitError};

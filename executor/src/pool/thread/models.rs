@@ -4,7 +4,7 @@
 //! A lost wake-up shows as a deadlock, which loom reports; lost or doubled jobs show in the counts.
 
 use super::queue::{Admitted, Queue, WhenFull};
-use super::scope::ScopeQueue;
+use super::ticket::ScopeQueue;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread::{self, JoinHandle};

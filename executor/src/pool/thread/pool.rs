@@ -1,15 +1,12 @@
-//! ThreadPool: the API, and what a worker does.
+//! ThreadPool: submit, scope, shut down.
 //!
 //! ```text
 //!   submit(closure) ──> task cell: closure, then result (the one allocation)
 //!                         |                |
 //!                     Runnable         JoinHandle<T>
 //!                         v
-//!                       Queue ──> worker: run, next, run, next, ... until closed and empty
+//!                       Queue ──> a worker runs it
 //! ```
-//!
-//! A job is a task whose body is ready at its first poll, so handle, abort and panics work as for
-//! any other task. Nothing ever wakes it, so its `Schedule` is a type without data (`OnPool`).
 //!
 //! Who waits for whom, and why that ends:
 //! - `drop` and `shutdown` wait for the workers. A worker of the same pool must not (it would wait
@@ -21,22 +18,15 @@
 //!
 //! Source    CPython's `concurrent/futures/thread.py`. Next: `builder.rs`.
 
-use super::builder::ThreadPoolBuilder;
-use super::queue::{Admitted, Queue, Refused, WhenFull};
-use super::scope::{self, Scope, Ticket};
+use super::queue::Refused;
+use super::scope::{self, Scope};
+use super::worker::{OnPool, Settings, Shared, Work};
 use crate::block_on::refuse_if_entered;
-use crate::error::JoinError;
 use crate::pool::executor::{Executor, Portable, Shutdown, refuse_captures};
-use crate::task::harness::{Job, Runnable, new_task};
+use crate::task::harness::{Job, new_task};
 use crate::task::join::JoinHandle;
-use crate::task::schedule::{Schedule, Scheduled};
-use std::cell::Cell;
 use std::fmt;
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::thread;
 
 /// Runs closures on up to N threads.
 ///
@@ -72,106 +62,19 @@ pub struct ThreadPool {
     shared: Arc<Shared>,
 }
 
-/// A hook that runs on each thread of the pool.
-pub(super) type Hook = Arc<dyn Fn() + Send + Sync>;
-
-/// What a pool was built with.
-pub(super) struct Settings {
-    pub(super) threads: usize,
-    pub(super) capacity: Option<usize>,
-    pub(super) name: String,
-    pub(super) stack_size: Option<usize>,
-    pub(super) on_thread_start: Option<Hook>,
-    pub(super) on_thread_stop: Option<Hook>,
-}
-
-pub(super) struct Shared {
-    id: PoolId,
-    queue: Queue<Work>,
-    settings: Settings,
-    /// The number in the next thread's name.
-    next_number: AtomicUsize,
-}
-
-/// What waits in a pool's queue. Dropped, it cancels the job that it stands for.
-pub(super) enum Work {
-    /// A job.
-    Job(Runnable),
-    /// A job that waits in its scope.
-    Ticket(Ticket),
-}
-
-impl Work {
-    fn run(self) {
-        match self {
-            Work::Job(runnable) => runnable.run(),
-            Work::Ticket(ticket) => ticket.run(),
-        }
-    }
-
-    fn fail(self, error: JoinError) {
-        match self {
-            Work::Job(runnable) => runnable.fail(error),
-            Work::Ticket(ticket) => ticket.fail(error),
-        }
-    }
-}
-
-/// The scheduler of a pool's jobs: they are polled once and never woken.
-pub(super) struct OnPool;
-
-impl Schedule for OnPool {
-    /// A queued job is `Send` and has not run: whoever aborts it may drop it.
-    const CANCEL_IN_PLACE: bool = true;
-
-    fn schedule(scheduled: Scheduled<Self>) {
-        drop(scheduled.into_runnable());
-    }
-}
-
-/// Names a pool for good. An address would not do: a destructor of a thread-local may still ask
-/// after the pool is gone and another one lives in its place.
-type PoolId = u64;
-
-static NEXT_POOL: AtomicU64 = AtomicU64::new(0);
-
-thread_local! {
-    /// The pool whose worker this thread is.
-    static WORKER_OF: Cell<Option<PoolId>> = const { Cell::new(None) };
-}
-
 impl ThreadPool {
-    /// A pool of at most `threads` threads, with an unbounded queue.
-    ///
-    /// # Panics
-    /// When `threads` is 0.
-    pub fn new(threads: usize) -> Self {
-        Self::builder().threads(threads).build()
-    }
-
-    /// A pool with other settings.
-    pub fn builder() -> ThreadPoolBuilder {
-        ThreadPoolBuilder::new()
-    }
-
     pub(super) fn with_settings(settings: Settings) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                // Relaxed: distinct numbers are all that is asked.
-                id: NEXT_POOL.fetch_add(1, Ordering::Relaxed),
-                queue: Queue::new(settings.threads, settings.capacity),
-                settings,
-                next_number: AtomicUsize::new(0),
-            }),
+            shared: Arc::new(Shared::new(settings)),
         }
     }
 
     /// Runs `job` on a thread of the pool.
     ///
-    /// Waits only where the queue is bounded ([`ThreadPoolBuilder::capacity`]) and full, and not
+    /// Waits only where the queue is bounded ([`ThreadPoolBuilder::capacity`](crate::ThreadPoolBuilder::capacity)) and full, and not
     /// in a job of this pool. When the pool is or gets shut down, the handle reports
-    /// [`JoinError::Closed`]; when the pool has no thread and cannot start one,
-    /// [`JoinError::Start`].
+    /// [`JoinError::Closed`](crate::JoinError::Closed); when the pool has no thread and cannot
+    /// start one, [`JoinError::Start`](crate::JoinError::Start).
     ///
     /// # Cancellation
     /// Dropping the handle detaches the job. [`JoinHandle::abort`] drops it while it is queued (an
@@ -313,95 +216,6 @@ impl ThreadPool {
         if wait {
             self.shared.queue.join_threads();
         }
-    }
-}
-
-impl Shared {
-    /// What a submit by this thread does when there is no room.
-    ///
-    /// # Panics
-    /// When it might wait on a thread that runs an executor.
-    #[track_caller]
-    pub(super) fn when_full(&self) -> WhenFull {
-        if self.settings.capacity.is_none() || self.is_own_worker() {
-            return WhenFull::Exceed;
-        }
-        refuse_if_entered();
-        WhenFull::Wait
-    }
-
-    pub(super) fn is_own_worker(&self) -> bool {
-        WORKER_OF.get() == Some(self.id)
-    }
-
-    /// Queues a job, or fails it when the pool is closed.
-    #[inline]
-    pub(super) fn push(self: &Arc<Self>, work: Work, when_full: WhenFull) {
-        match self.queue.push(work, when_full) {
-            Ok(admitted) => self.follow(admitted),
-            Err(work) => work.fail(JoinError::Closed),
-        }
-    }
-
-    #[inline]
-    fn follow(self: &Arc<Self>, admitted: Admitted) {
-        if admitted == Admitted::StartThread {
-            start_thread(self);
-        }
-    }
-}
-
-#[cold]
-fn start_thread(shared: &Arc<Shared>) {
-    // Relaxed: distinct numbers are all that is asked.
-    let number = shared.next_number.fetch_add(1, Ordering::Relaxed);
-    let mut builder = thread::Builder::new().name(format!("{}-{number}", shared.settings.name));
-    if let Some(bytes) = shared.settings.stack_size {
-        builder = builder.stack_size(bytes);
-    }
-    let for_worker = shared.clone();
-    match builder.spawn(move || work(&for_worker)) {
-        Ok(thread) => shared.queue.thread_started(thread),
-        Err(error) => {
-            for work in shared.queue.start_failed() {
-                work.fail(JoinError::Start(copy(&error)));
-            }
-        }
-    }
-}
-
-/// The same error once more: several jobs may fail for one reason.
-fn copy(error: &io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => io::Error::new(error.kind(), error.to_string()),
-    }
-}
-
-/// The life of one thread.
-fn work(shared: &Arc<Shared>) {
-    WORKER_OF.set(Some(shared.id));
-    call(&shared.settings.on_thread_start);
-    let mut next = shared.queue.first();
-    while let Some(work) = next {
-        work.run();
-        next = shared.queue.next();
-    }
-    call(&shared.settings.on_thread_stop);
-}
-
-fn call(hook: &Option<Hook>) {
-    if let Some(hook) = hook {
-        // The panic hook has printed it. The thread is counted on and must go on.
-        let _ = catch_unwind(AssertUnwindSafe(|| hook()));
-    }
-}
-
-impl Default for ThreadPool {
-    /// A pool of CPython's default size: four threads more than there are
-    /// [CPUs](crate::available_cpus), because blocking jobs leave CPUs free, and 32 at most.
-    fn default() -> Self {
-        Self::builder().build()
     }
 }
 

@@ -32,7 +32,7 @@
 //! keeps Q3 a matter of reading ten lines. Rejected: workers that take several jobs at once. A job
 //! behind a blocked one must be free for others to take, so each worker would need a queue that
 //! others steal from; and there is a backlog to take from only when nobody waits for it.
-//! Next: `pool.rs`.
+//! Next: `ticket.rs`.
 
 use super::roster::{Roster, Summon};
 use crate::sync::atomic::{AtomicUsize, Ordering};

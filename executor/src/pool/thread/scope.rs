@@ -1,46 +1,31 @@
 //! Scope: jobs that borrow from the frame that waits for them.
 //!
-//! ```text
-//!   scope.submit(job) ──> scope's own queue: [job job job]        pool's queue: [.. ticket ticket]
-//!                               ^         ^                                        |
-//!        the waiting thread, if |         | run: take the first job, if any <──────┘ a worker
-//!        it is a worker of the  |
-//!        pool, takes from here  ┘         each job that leaves: `finish`; at none left the scope ends
-//! ```
-//!
-//! Why two queues: a worker that waits for a nested scope must run that scope's jobs, or a pool
-//! whose threads all wait would stand still. And no others: a foreign job on top of this stack
-//! could wait for the very job that lies below it. So jobs wait in their scope, and the pool's
-//! queue holds tickets, each good for one job of that scope. A ticket that comes late finds
-//! nothing and does nothing.
+//! The body runs on the thread that calls `scope`; its jobs wait in the scope's own queue, with a
+//! ticket each in the pool's (see `ticket.rs`).
 //!
 //! # Why borrowing is sound
 //! The task erases the closure's type and with it the lifetimes, so nothing but this argument
 //! keeps a job from outliving what it borrows:
 //!
-//! Holds     S1 `run` returns, or unwinds, only when `unfinished` is 0. It owns the `Scope` and
-//!              gives `body` a shared reference, so there is nothing to forget or to replace.
-//!           S2 a job counts as unfinished from before it is queued until after its `Runnable` has
-//!              been run, failed or dropped: by then its closure is dropped, and its output too,
-//!              unless a handle exists.
+//! Holds     S1 `run` returns, or unwinds, only when nothing is unfinished (T2). It owns the
+//!              `Scope` and gives `body` a shared reference: nothing to forget or to replace.
+//!           S2 when a job counts as finished (T1), its closure has been dropped, and its output
+//!              too, unless a handle exists.
 //!           S3 the output belongs to the `ScopedHandle`, which cannot leave `'scope`. A leaked
 //!              handle leaks the output: never touched again. No other handle is given out: an
 //!              `abort` from elsewhere would drop the closure beside S2.
-//!           S4 a ticket holds no job and borrows nothing; it may outlive the scope.
 //!
 //! The lifetimes are std's: `'scope` is the time until all jobs are over, `'env` what they may
 //! borrow from, both invariant, so that neither can be shrunk or stretched.
 //!
 //! Cost      a job: its cell, and two short locks more than a plain one.
-//! Source    `std::thread::scope`; helping the own scope only is the cure for what rayon's
-//!           work-stealing waits are warned about. Next: `builder.rs`.
+//! Source    `std::thread::scope`. Next: `pool.rs`.
 
-use super::pool::{OnPool, Shared, Work};
+use super::ticket::{ScopeQueue, Ticket};
+use super::worker::{OnPool, Shared, Work};
 use crate::error::JoinError;
-use crate::sync::{Condvar, Mutex, lock};
 use crate::task::harness::{Job, Runnable, new_task};
 use crate::task::join::JoinHandle;
-use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
@@ -80,31 +65,6 @@ pub struct ScopedHandle<'scope, T> {
     handle: JoinHandle<T>,
     pool: &'scope Shared,
     jobs: &'scope ScopeQueue<Runnable>,
-}
-
-/// The right to one of a scope's jobs, in the pool's queue. Dropped, it cancels one.
-pub(super) struct Ticket {
-    /// None once it was used.
-    jobs: Option<Arc<ScopeQueue<Runnable>>>,
-}
-
-/// The jobs of one scope. `J` is `Runnable`; the model uses numbers.
-#[derive(Debug)]
-pub(super) struct ScopeQueue<J> {
-    state: Mutex<State<J>>,
-    /// Where the scope's thread sleeps until all is over, or there is a job to help with.
-    changed: Condvar,
-}
-
-#[derive(Debug)]
-struct State<J> {
-    queued: VecDeque<J>,
-    /// S2: jobs that are queued, or taken out and not over.
-    unfinished: usize,
-    /// Panics that no handle has reported.
-    panics: usize,
-    /// Does the scope's thread sleep, and would it help?
-    helper_sleeps: bool,
 }
 
 /// Runs a scope: the body, then the wait (S1).
@@ -155,9 +115,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         };
         let (runnable, handle) = new_task(Job::new(watched), OnPool);
         jobs.push(runnable);
-        let ticket = Ticket {
-            jobs: Some(self.jobs.clone()),
-        };
+        let ticket = Ticket::new(self.jobs.clone());
         self.pool.push(Work::Ticket(ticket), when_full);
         ScopedHandle {
             handle,
@@ -204,123 +162,14 @@ struct PanicWatch<'scope> {
 
 impl Drop for PanicWatch<'_> {
     fn drop(&mut self) {
-        lock(&self.jobs.state).panics += 1;
-    }
-}
-
-impl Ticket {
-    pub(super) fn run(mut self) {
-        self.spend(ScopeQueue::take, Runnable::run);
-    }
-
-    pub(super) fn fail(mut self, error: JoinError) {
-        // The last is the one this ticket came with, unless another was submitted beside it.
-        self.spend(ScopeQueue::take_last, |job| job.fail(error));
-    }
-
-    /// Uses the ticket up.
-    fn spend(
-        &mut self,
-        take: impl FnOnce(&ScopeQueue<Runnable>) -> Option<Runnable>,
-        end: impl FnOnce(Runnable),
-    ) {
-        let Some(jobs) = self.jobs.take() else { return };
-        if let Some(job) = take(&jobs) {
-            end(job);
-            jobs.finish();
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.spend(ScopeQueue::take_last, drop);
-    }
-}
-
-impl<J> ScopeQueue<J> {
-    pub(super) fn new() -> Self {
-        Self {
-            state: Mutex::new(State {
-                queued: VecDeque::new(),
-                unfinished: 0,
-                panics: 0,
-                helper_sleeps: false,
-            }),
-            changed: Condvar::new(),
-        }
-    }
-
-    pub(super) fn push(&self, job: J) {
-        let mut state = lock(&self.state);
-        state.queued.push_back(job);
-        state.unfinished += 1;
-        if state.helper_sleeps {
-            self.changed.notify_one();
-        }
-    }
-
-    /// A job. The caller ends it, one way or another, and then calls `finish`. So for the two
-    /// functions below.
-    pub(super) fn take(&self) -> Option<J> {
-        lock(&self.state).queued.pop_front()
-    }
-
-    fn take_last(&self) -> Option<J> {
-        lock(&self.state).queued.pop_back()
-    }
-
-    fn take_if(&self, is_it: impl FnMut(&J) -> bool) -> Option<J> {
-        let mut state = lock(&self.state);
-        // Handles are mostly joined in the order of submission: then it is at the front.
-        let place = state.queued.iter().position(is_it)?;
-        state.queued.remove(place)
-    }
-
-    /// S2: a job that was taken is over.
-    pub(super) fn finish(&self) {
-        let mut state = lock(&self.state);
-        state.unfinished -= 1;
-        if state.unfinished == 0 {
-            self.changed.notify_one();
-        }
-    }
-
-    /// S1: returns when nothing is unfinished. Only the scope's own thread waits.
-    pub(super) fn wait(&self, help: bool, run: impl Fn(J)) {
-        let mut state = lock(&self.state);
-        while state.unfinished > 0 {
-            if help && let Some(job) = state.queued.pop_front() {
-                drop(state);
-                run(job);
-                self.finish();
-                state = lock(&self.state);
-                continue;
-            }
-            state.helper_sleeps = help;
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(|poisoned| poisoned.into_inner());
-            state.helper_sleeps = false;
-        }
-    }
-
-    fn panics(&self) -> usize {
-        lock(&self.state).panics
-    }
-
-    fn panic_was_reported(&self) {
-        let mut state = lock(&self.state);
-        // Not below 0: a cancelled job's closure may panic in its drop, which nobody counted.
-        state.panics = state.panics.saturating_sub(1);
+        self.jobs.count_panic();
     }
 }
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scope")
-            .field("unfinished", &lock(&self.jobs.state).unfinished)
+            .field("unfinished", &self.jobs.unfinished())
             .finish_non_exhaustive()
     }
 }
