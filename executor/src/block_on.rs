@@ -11,7 +11,7 @@
 //! Source    the idea is `futures::executor::block_on`. Next: `driver.rs`.
 
 use crate::park::Parker;
-use std::cell::Cell;
+use crate::sync::thread_cell;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -62,9 +62,9 @@ pub(crate) fn block_on_until<F: Future + ?Sized>(
     }
 }
 
-thread_local! {
+thread_cell! {
     /// Is a scheduler running tasks on this thread?
-    static ENTERED: Cell<bool> = const { Cell::new(false) };
+    static ENTERED: bool = false;
 }
 
 /// Evidence that this thread runs a scheduler; until it is dropped, blocking is refused here.
@@ -115,6 +115,7 @@ pub(crate) fn refuse_if_entered() {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use std::cell::Cell;
     use std::time::Duration;
 
     #[test]

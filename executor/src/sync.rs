@@ -42,6 +42,50 @@ mod cell {
     }
 }
 
+/// A `Cell` of each thread's own: std's `thread_local!`, without a destructor, so that it can be
+/// used until the thread's very end; or loom's, to which all threads of a model are one of std's.
+#[cfg(not(loom))]
+macro_rules! thread_cell {
+    ($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr;) => {
+        std::thread_local! {
+            $(#[$doc])* static $name: std::cell::Cell<$type> = const { std::cell::Cell::new($init) };
+        }
+    };
+}
+#[cfg(loom)]
+macro_rules! thread_cell {
+    ($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr;) => {
+        use $crate::sync::LocalCell as _;
+        loom::thread_local! {
+            $(#[$doc])* static $name: std::cell::Cell<$type> = std::cell::Cell::new($init);
+        }
+    };
+}
+pub(crate) use thread_cell;
+
+/// What std's keys of cells can do, for loom's.
+#[cfg(loom)]
+pub(crate) trait LocalCell<T> {
+    fn get(&'static self) -> T;
+    fn set(&'static self, value: T);
+    fn replace(&'static self, value: T) -> T;
+}
+
+#[cfg(loom)]
+impl<T: Copy> LocalCell<T> for loom::thread::LocalKey<std::cell::Cell<T>> {
+    fn get(&'static self) -> T {
+        self.with(|cell| cell.get())
+    }
+
+    fn set(&'static self, value: T) {
+        self.with(|cell| cell.set(value));
+    }
+
+    fn replace(&'static self, value: T) -> T {
+        self.with(|cell| cell.replace(value))
+    }
+}
+
 /// Locks a mutex whose data cannot be left half-changed by a panic.
 ///
 /// User code never runs under a lock of this crate, so a poisoned lock means that one of our own

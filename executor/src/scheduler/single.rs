@@ -36,12 +36,12 @@ use crate::block_on::Entered;
 use crate::driver::Driver;
 use crate::park::Parker;
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Mutex, lock};
+use crate::sync::{Mutex, UnsafeCell, lock, thread_cell};
 use crate::task::cell::{Slot, Task};
 use crate::task::harness::{Plain, Runnable, new_listed_task};
 use crate::task::join::JoinHandle;
 use crate::task::schedule::{Schedule, Scheduled};
-use std::cell::{Cell, RefCell, UnsafeCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
@@ -120,9 +120,9 @@ unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
 
-thread_local! {
+thread_cell! {
     /// The executor that this thread owns and is inside of right now.
-    static CURRENT: Cell<*const Shared> = const { Cell::new(ptr::null()) };
+    static CURRENT: *const Shared = ptr::null();
 }
 
 impl Shared {
@@ -131,7 +131,7 @@ impl Shared {
     #[inline]
     unsafe fn with_local<R>(&self, f: impl FnOnce(&mut Local) -> R) -> R {
         // SAFETY: one thread, and no second borrow while `f` runs.
-        f(unsafe { &mut *self.local.get() })
+        self.local.with_mut(|local| f(unsafe { &mut *local }))
     }
 
     fn is_current(&self) -> bool {
@@ -495,3 +495,6 @@ impl fmt::Debug for SpawnHandle {
         f.debug_struct("SpawnHandle").finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, loom))]
+mod models;

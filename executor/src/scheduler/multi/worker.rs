@@ -32,6 +32,7 @@
 use super::shared::{Remote, Shared, count};
 use crate::block_on::Entered;
 use crate::sync::atomic::{Ordering, fence};
+use crate::sync::thread_cell;
 use crate::task::harness::Runnable;
 use crate::task::join::JoinHandle;
 use std::cell::Cell;
@@ -72,11 +73,14 @@ pub(super) struct Worker {
     random: Cell<u64>,
 }
 
-thread_local! {
+thread_cell! {
     /// The worker that this thread is.
-    static CURRENT: Cell<*const Worker> = const { Cell::new(ptr::null()) };
+    static CURRENT: *const Worker = ptr::null();
+}
+
+thread_cell! {
     /// The executor whose `block_on` this thread is inside of, without being a worker.
-    static OUTSIDE: Cell<*const Shared> = const { Cell::new(ptr::null()) };
+    static OUTSIDE: *const Shared = ptr::null();
 }
 
 /// Calls `f` with this thread's worker if it is one of `shared`'s.
