@@ -7,10 +7,9 @@
 //!
 //! Next: `entry.rs`.
 
-use crate::error::PanicReport;
+use crate::error::{PanicReport, contain};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::mem;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 
 /// What crosses of a panic: the message, and `file:line:column` where it is known.
@@ -50,10 +49,7 @@ pub(super) fn catch<T>(code: impl FnOnce() -> T) -> Result<T, PanicText> {
 fn text_of(payload: Box<dyn Any + Send>) -> String {
     let report = PanicReport::from_payload(payload);
     let message = report.message().to_owned();
-    if let Err(another) = panic::catch_unwind(AssertUnwindSafe(|| drop(report))) {
-        // No third chance: a payload whose drop panics with such a payload is leaked.
-        mem::forget(another);
-    }
+    contain(|| drop(report));
     message
 }
 
