@@ -29,9 +29,10 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    match multi::spawn_here(future) {
+    // A one-thread executor first: inside of it no other can be entered, so it is the innermost.
+    match single::spawn_here(future) {
         Ok(handle) => handle,
-        Err(future) => match single::spawn_here(future) {
+        Err(future) => match multi::spawn_here(future) {
             Ok(handle) => handle,
             Err(_) => panic!(
                 "there is no executor on this thread: call `spawn` from inside `block_on`, or use \

@@ -7,6 +7,7 @@ use super::shared::{Hook, Shared};
 use super::worker::{Outside, Worker};
 use crate::block_on::block_on;
 use crate::driver::Driver;
+use crate::error::contain;
 use crate::park::Parker;
 use crate::task::join::JoinHandle;
 use std::fmt;
@@ -126,13 +127,15 @@ impl MultiBuilder {
         self
     }
 
-    /// Called on each worker thread before its first task.
+    /// Called on each worker thread before its first task. A panic in it is printed and changes
+    /// nothing else.
     pub fn on_thread_start(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
         self.on_start = Some(Arc::new(hook));
         self
     }
 
-    /// Called on each worker thread after its last task.
+    /// Called on each worker thread after its last task. A panic in it is printed and changes
+    /// nothing else.
     pub fn on_thread_stop(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
         self.on_stop = Some(Arc::new(hook));
         self
@@ -170,11 +173,11 @@ impl MultiBuilder {
             executor.threads.push(thread.spawn(move || {
                 let _running = running;
                 if let Some(hook) = on_start {
-                    hook();
+                    contain(|| hook());
                 }
                 Worker::new(shared, index).run();
                 if let Some(hook) = on_stop {
-                    hook();
+                    contain(|| hook());
                 }
             })?);
         }
@@ -266,7 +269,7 @@ impl Drop for MultiExecutor {
         let own = thread::current().id();
         for thread in self.threads.drain(..) {
             if thread.thread().id() != own {
-                // An error is a panic in a hook: the thread has ended, which is what we want.
+                // Never an error: nothing of the user's unwinds into a worker.
                 let _ = thread.join();
             }
         }

@@ -24,6 +24,7 @@ use super::super::queue::local::LocalQueue;
 use super::bed::Bed;
 use super::idle::Idle;
 use super::worker::with_current;
+use crate::block_on::Entered;
 use crate::driver::Driver;
 use crate::park::Parker;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
@@ -233,6 +234,7 @@ impl Shared {
     /// Refuses new tasks, cancels all there are, and tells the workers to stop. A task that is
     /// being polled is cancelled by its worker after the poll. Idempotent.
     pub(super) fn close(&self) {
+        let _entered = Entered::to_drop_tasks();
         // Release: a worker that sees it sees what its closer did before.
         self.closed.store(true, Ordering::Release);
         for worker in 0..self.workers() {

@@ -31,6 +31,7 @@
 
 use super::shared::{Remote, Shared, count};
 use crate::block_on::Entered;
+use crate::error::contain;
 use crate::sync::atomic::{Ordering, fence};
 use crate::sync::thread_cell;
 use crate::task::harness::Runnable;
@@ -181,12 +182,12 @@ impl Worker {
             }
         }
         drop(clear);
-        drop(entered);
         // No longer a worker: what these drops wake goes to the inject queue, which is closed.
         drop(self.remote().take_next());
         while let Some(runnable) = self.remote().queue.pop() {
             drop(runnable);
         }
+        drop(entered);
     }
 
     /// (7) The task to run next; what was to be next goes to the back of the queue.
@@ -272,13 +273,19 @@ impl Worker {
         let Ok(mut driver) = self.shared.driver.try_lock() else {
             return;
         };
-        self.in_driver.set(true);
-        driver.park(Some(Duration::ZERO));
-        self.in_driver.set(false);
+        self.in_driver(|| driver.park(Some(Duration::ZERO)));
         drop(driver);
         if !self.remote().queue.is_empty() {
             self.shared.wake_one();
         }
+    }
+
+    /// Calls the driver, which calls wakers: user code, whose panic must not cost the worker (the
+    /// others would wait for ever for what it counts as).
+    fn in_driver(&self, park: impl FnOnce()) {
+        self.in_driver.set(true);
+        contain(park);
+        self.in_driver.set(false);
     }
 
     /// Half of another worker's queue, starting with a random one.
@@ -391,9 +398,7 @@ impl Worker {
         let bed = &self.remote().bed;
         match shared.driver.try_lock() {
             Ok(mut driver) => {
-                self.in_driver.set(true);
-                bed.sleep_in_driver(&mut **driver, limit);
-                self.in_driver.set(false);
+                self.in_driver(|| bed.sleep_in_driver(&mut **driver, limit));
             }
             Err(_) => bed.sleep(limit),
         }

@@ -1,0 +1,242 @@
+//! User code runs on the workers' threads in more places than polls: hooks, wakers that the driver
+//! calls, destructors while the executor is dropped. Whatever it does there, every task is still
+//! run or cancelled, once, and nothing waits for ever.
+
+mod common;
+
+use common::{Drops, turns};
+use std::future::pending;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use std::thread;
+use std::time::Duration;
+use tatkal_executor::{
+    Driver, JoinError, LocalExecutor, MultiBuilder, MultiExecutor, Parker, block_on, spawn,
+    spawn_local, yield_now,
+};
+
+/// Runs its closure when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// Tasks still run on every path: from outside, from inside, after a sleep.
+fn assert_alive(executor: &MultiExecutor) {
+    for _ in 0..3 {
+        let task = executor.handle().spawn(async {
+            yield_now().await;
+            spawn(async { 7 }).await.unwrap()
+        });
+        assert_eq!(task.join().unwrap(), 7);
+    }
+}
+
+#[test]
+fn a_destructor_that_joins_a_sibling_is_refused_while_the_executor_is_dropped() {
+    let executor = MultiExecutor::new(2).unwrap();
+    let polled = Arc::new(AtomicUsize::new(0));
+    let sleeping = |on_drop: Option<OnDrop<Box<dyn FnMut() + Send>>>| {
+        let polled = polled.clone();
+        async move {
+            let _on_drop = on_drop;
+            polled.fetch_add(1, Ordering::SeqCst);
+            pending::<()>().await;
+        }
+    };
+    // Each waits for the one after it, so one of them comes first whatever the order of drops.
+    let mut joins = Vec::new();
+    let mut sibling = executor.handle().spawn(sleeping(None));
+    for _ in 0..3 {
+        let mut waited_for = Some(sibling);
+        sibling = executor
+            .handle()
+            .spawn(sleeping(Some(OnDrop(Box::new(move || {
+                let _ = waited_for.take().unwrap().join();
+            })))));
+        joins.push(sibling.abort_handle());
+    }
+    while polled.load(Ordering::SeqCst) < 4 {
+        thread::yield_now();
+    }
+    drop(executor);
+    assert!(joins.iter().all(|join| join.is_finished()));
+    drop(sibling);
+}
+
+/// A driver that calls back while it parks, as an event loop calls wakers.
+struct Calls {
+    parker: Parker,
+    wakers: Arc<Mutex<Vec<Waker>>>,
+}
+
+impl Driver for Calls {
+    fn park(&mut self, limit: Option<Duration>) {
+        // A look only when there is something to call: the contract of a driver.
+        let now = self.wakers.lock().unwrap().is_empty();
+        Driver::park(
+            &mut self.parker,
+            if now { limit } else { Some(Duration::ZERO) },
+        );
+        let wakers = std::mem::take(&mut *self.wakers.lock().unwrap());
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn unparker(&self) -> Waker {
+        self.parker.unparker()
+    }
+}
+
+struct Panics(AtomicBool);
+
+impl std::task::Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+        panic!("a waker of the user's");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_in_the_driver_costs_no_worker() {
+    for workers in [1, 2] {
+        let wakers = Arc::new(Mutex::new(Vec::new()));
+        let driver = Calls {
+            parker: Parker::new(),
+            wakers: wakers.clone(),
+        };
+        let executor = MultiBuilder::new(workers).build(driver).unwrap();
+        for _ in 0..4 {
+            let panics = Arc::new(Panics(AtomicBool::new(false)));
+            wakers.lock().unwrap().push(panics.clone().into());
+            // The driver is looked at between tasks, or slept in after them.
+            while !panics.0.load(Ordering::SeqCst) {
+                assert_alive(&executor);
+            }
+        }
+        assert_alive(&executor);
+        executor.shutdown_timeout(Duration::from_secs(60)).unwrap();
+    }
+}
+
+#[test]
+fn hooks_that_panic_cost_no_worker() {
+    let executor = MultiBuilder::new(2)
+        .on_thread_start(|| panic!("on start"))
+        .on_thread_stop(|| panic!("on stop"))
+        .build(Parker::new())
+        .unwrap();
+    assert_alive(&executor);
+    executor.shutdown_timeout(Duration::from_secs(60)).unwrap();
+}
+
+#[test]
+fn spawn_goes_to_the_innermost_executor() {
+    let home = thread::current().id();
+    let multi = MultiExecutor::new(1).unwrap();
+    let local = LocalExecutor::default();
+    multi.block_on(async {
+        let worker = spawn(async { thread::current().id() }).await.unwrap();
+        assert_ne!(worker, home);
+        local.block_on(async {
+            assert_eq!(spawn(async { thread::current().id() }).await.unwrap(), home);
+            let task = spawn_local(async { thread::current().id() });
+            assert_eq!(task.await.unwrap(), home);
+        });
+        assert_eq!(
+            spawn(async { thread::current().id() }).await.unwrap(),
+            worker
+        );
+    });
+    // A one-thread executor's end inside a worker: what its tasks spawn as they go is its own.
+    let task = multi.handle().spawn(async {
+        let local = LocalExecutor::default();
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let seen = cancelled.clone();
+        let on_drop = OnDrop(move || {
+            let late = spawn(async {});
+            seen.store(late.is_finished(), Ordering::SeqCst);
+        });
+        local
+            .spawn_local(async move {
+                let _on_drop = on_drop;
+            })
+            .detach();
+        drop(local);
+        cancelled.load(Ordering::SeqCst)
+    });
+    assert!(
+        task.join().unwrap(),
+        "it went to the executor that was going"
+    );
+}
+
+#[test]
+fn an_executor_dropped_by_its_own_task_cancels_the_others_once() {
+    for workers in [1, 2, 4] {
+        let drops = Drops::default();
+        let executor = MultiExecutor::new(workers).unwrap();
+        let handle = executor.handle();
+        let others: Vec<_> = (0..20)
+            .map(|i| {
+                let watched = drops.watch();
+                handle.spawn(async move {
+                    let _watched = watched;
+                    if i % 2 == 0 {
+                        turns(3).await;
+                    } else {
+                        pending::<()>().await;
+                    }
+                })
+            })
+            .collect();
+        let last = handle.spawn(async move {
+            yield_now().await;
+            drop(executor);
+            7
+        });
+        assert_eq!(
+            last.join().unwrap(),
+            7,
+            "the poll that dropped it goes on to its end"
+        );
+        for other in others {
+            match block_on(other) {
+                Ok(()) | Err(JoinError::Cancelled) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(drops.count(), 20);
+        assert!(matches!(
+            handle.spawn(async {}).join(),
+            Err(JoinError::Cancelled)
+        ));
+    }
+}
+
+#[test]
+fn a_shutdown_that_a_poll_holds_up_says_so_and_ends_with_it() {
+    let executor = MultiExecutor::new(2).unwrap();
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let (sender, started) = std::sync::mpsc::channel();
+    let drops = Drops::default();
+    let watched = drops.watch();
+    let task = executor.handle().spawn(async move {
+        let _watched = watched;
+        sender.send(()).unwrap();
+        blocked.recv().unwrap();
+        yield_now().await;
+    });
+    started.recv().unwrap();
+    let still = executor
+        .shutdown_timeout(Duration::from_millis(20))
+        .unwrap_err();
+    assert_eq!(still.workers, 1);
+    assert_eq!(drops.count(), 0);
+    release.send(()).unwrap();
+    assert!(matches!(task.join(), Err(JoinError::Cancelled)));
+    assert_eq!(drops.count(), 1);
+}
