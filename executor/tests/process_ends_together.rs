@@ -5,8 +5,7 @@ mod support;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process;
-use std::time::Duration;
-use support::{is_dead, kill, pids_told_by, play_part, pool, start_part, until};
+use support::{is_dead, kill, nap, pids_told_by, play_part, pool, start_part, until};
 use tatkal_executor::{ForkServer, JoinError, LocalExecutor, Parker, ProcessPool};
 
 tests![
@@ -38,10 +37,6 @@ tests![
     when_the_server_has_no_descriptors_the_jobs_fail_at_once,
     a_program_without_stdin_has_pools_too,
 ];
-
-fn nap(seconds: u64) {
-    std::thread::sleep(Duration::from_secs(seconds));
-}
 
 fn own_pid(_: ()) -> u32 {
     process::id()
@@ -145,7 +140,13 @@ fn loses_its_server() {
     let server = ForkServer::start().unwrap();
     let pool = pool(2);
     let running = [pool.submit(nap, 600), pool.submit(nap, 600)];
-    until("two workers", || pool.worker_pids().len() == 2);
+    let at_work = || {
+        pool.worker_pids()
+            .into_iter()
+            .filter(|pid| support::naps(*pid))
+            .count()
+    };
+    until("two jobs", || at_work() == 2);
     let pids = pool.worker_pids();
     let queued: Vec<_> = (0..10).map(|_| pool.submit(own_pid, ())).collect();
     kill(server.pid(), libc::SIGKILL);
@@ -166,7 +167,8 @@ fn loses_its_server() {
     assert!(late.to_string().contains("fork server is gone"), "{late}");
     assert!(ProcessPool::new(1).is_err());
     drop(pool);
-    assert!(pids.into_iter().all(is_dead));
+    // The kernel kills them, and there is no server left to say when it has.
+    until("the workers' end", || pids.iter().all(|pid| is_dead(*pid)));
     // Nor is the server a zombie of ours.
     assert_eq!(support::children_of(process::id()), []);
 }

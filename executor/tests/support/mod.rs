@@ -77,6 +77,21 @@ pub fn is_dead(pid: u32) -> bool {
     matches!(state(pid), None | Some('Z' | 'X'))
 }
 
+/// A job that sleeps, and whose worker can be seen to be in it. Returns the worker's pid.
+pub fn nap(seconds: u64) -> u32 {
+    // SAFETY: two names that end in a NUL.
+    unsafe { libc::prctl(libc::PR_SET_NAME, c"napping".as_ptr()) };
+    std::thread::sleep(Duration::from_secs(seconds));
+    // SAFETY: as above.
+    unsafe { libc::prctl(libc::PR_SET_NAME, c"rested".as_ptr()) };
+    std::process::id()
+}
+
+/// Is this worker in a [`nap`]?
+pub fn naps(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "napping")
+}
+
 /// The processes whose parent is `pid`, zombies included.
 pub fn children_of(pid: u32) -> Vec<u32> {
     let mut children = Vec::new();
