@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::Write;
 use std::os::linux::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -22,7 +23,9 @@ tests![
     an_abort_of_a_finished_job_does_nothing,
     an_abort_that_races_the_end_gives_one_answer,
     an_abort_of_a_half_sent_job_leaves_the_channel_whole,
+    aborts_behind_a_running_job_do_not_make_it_run_again,
     a_long_job_does_not_hold_up_the_one_behind_it,
+    a_job_given_in_advance_is_not_overtaken_by_all_others,
     dropping_the_pool_finishes_its_jobs,
     cancelling_shutdown_ends_the_queue_and_waits_for_the_rest,
     shutdown_without_waiting_returns_at_once_and_the_jobs_go_on,
@@ -70,7 +73,6 @@ impl Drop for Trace {
 
 /// One more byte.
 fn leave_trace(path: &Path) {
-    use std::io::Write;
     let mut file = fs::File::options()
         .create(true)
         .append(true)
@@ -199,6 +201,22 @@ fn an_abort_of_a_half_sent_job_leaves_the_channel_whole() {
     assert_eq!(pool.worker_pids().len(), 1);
 }
 
+fn aborts_behind_a_running_job_do_not_make_it_run_again() {
+    let begun = Trace::new("begun");
+    let pool = pool(1);
+    let running = pool.submit(begin, begun.path());
+    until("the job", || begun.count() == 1);
+    for _ in 0..100 {
+        let behind = pool.submit(own_pid, ());
+        behind.abort();
+        assert!(is_cancelled(behind));
+    }
+    support::kill(pool.worker_pids()[0], libc::SIGKILL);
+    assert!(matches!(running.join(), Err(JoinError::WorkerDied(_))));
+    pool.submit(own_pid, ()).join().unwrap();
+    assert_eq!(begun.count(), 1);
+}
+
 fn a_long_job_does_not_hold_up_the_one_behind_it() {
     let begun = Trace::new("begun");
     let pool = pool(2);
@@ -213,6 +231,41 @@ fn a_long_job_does_not_hold_up_the_one_behind_it() {
     until("the long job", || begun.count() == 1);
     long.abort();
     assert!(is_cancelled(long));
+}
+
+fn a_job_given_in_advance_is_not_overtaken_by_all_others() {
+    const JOBS: u64 = 400;
+    let (begun, order) = (Trace::new("begun"), Trace::new("order"));
+    let pool = pool(2);
+    // Both at work, so that from here on jobs are given in advance to whoever is next.
+    let long = pool.submit(begin, begun.path());
+    until("the long job", || begun.count() == 1);
+    let handles: Vec<_> = (0..JOBS)
+        .map(|n| {
+            let sign = |(path, n): (PathBuf, u64)| {
+                let mut file = fs::File::options()
+                    .create(true)
+                    .append(true)
+                    .open(path)
+                    .unwrap();
+                file.write_all(&n.to_ne_bytes()).unwrap();
+            };
+            pool.submit(sign, (order.path(), n))
+        })
+        .collect();
+    handles
+        .into_iter()
+        .for_each(|handle| handle.join().unwrap());
+    long.abort();
+    assert!(is_cancelled(long));
+    let bytes = fs::read(order.path()).unwrap();
+    let order = bytes
+        .chunks(8)
+        .map(|n| u64::from_ne_bytes(n.try_into().unwrap()));
+    for (place, n) in (0..).zip(order) {
+        // One job was behind the long one until it was seen to be overtaken.
+        assert!(n.abs_diff(place) <= 8, "job {n} was number {place}");
+    }
 }
 
 fn dropping_the_pool_finishes_its_jobs() {

@@ -8,7 +8,7 @@ use std::mem::ManuallyDrop;
 use std::os::fd::FromRawFd;
 use std::process;
 use std::time::Duration;
-use support::{kill, pool, until};
+use support::{kill, nap, pool, until};
 use tatkal_executor::{ForkServer, JoinError, JoinHandle, ProcessPool, WorkerExit};
 
 tests![
@@ -25,11 +25,6 @@ tests![
     jobs_are_failed_when_no_worker_lives_long_enough,
     a_dead_worker_s_answer_counts_if_it_was_whole,
 ];
-
-fn nap(seconds: u64) -> u32 {
-    std::thread::sleep(Duration::from_secs(seconds));
-    process::id()
-}
 
 fn own_pid(_: ()) -> u32 {
     process::id()
@@ -54,16 +49,8 @@ fn running_job(pool: &ProcessPool) -> (JoinHandle<u32>, u32) {
     };
     until("a worker", || new().is_some());
     let pid = new().unwrap();
-    until("its nap", || {
-        support::state(pid) == Some('S') && sleeps(pid)
-    });
+    until("its nap", || support::naps(pid));
     (handle, pid)
-}
-
-/// Does it sleep in the job, and not in `recv`?
-fn sleeps(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/syscall"))
-        .is_ok_and(|call| call.starts_with(&format!("{} ", libc::SYS_clock_nanosleep)))
 }
 
 fn a_worker_killed_in_a_job_costs_that_job_alone() {

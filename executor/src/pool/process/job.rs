@@ -20,6 +20,8 @@ use std::io;
 /// A job that was submitted and has no result yet.
 pub(super) struct Job {
     pub(super) remote: Box<dyn RemoteJob>,
+    /// When it was accepted, compared with others.
+    pub(super) order: u64,
     /// Address of its `Entry`.
     pub(super) entry: u64,
     /// The encoded argument.

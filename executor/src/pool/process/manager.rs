@@ -23,16 +23,14 @@
 //! Source    CPython's `_ExecutorManagerThread`. Next: `pool.rs`.
 
 use super::control::{self, Event, Received, Request, Ticket};
-use super::crew::{Crew, Exit, Out, Phase};
+use super::crew::{Crew, Phase};
 use super::fork_server;
 use super::ledger::Ledger;
 use super::member::{Member, Stage};
-use super::panics;
+use super::shared::Shared;
 use super::sys;
 use super::wire::{Frame, FrameReader};
-use crate::sync::{Condvar, Mutex, MutexGuard, lock};
-use crate::task::promise::never_scheduled;
-use crate::task::schedule::{Schedule, Scheduled, TaskId};
+use crate::sync::lock;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -42,79 +40,6 @@ use std::time::{Duration, Instant};
 /// How long a dismissed worker may take to leave before it is killed. It has nothing to do then,
 /// so more than a moment means that somebody stopped it.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
-
-/// What submitters, handles and the manager share.
-pub(super) struct Shared {
-    pub(super) crew: Mutex<Crew>,
-    /// Told when there may be room in a bounded pool, and when the pool closes and ends.
-    pub(super) room: Condvar,
-    /// Ends the manager's sleep.
-    bell: OwnedFd,
-}
-
-impl Shared {
-    pub(super) fn new(crew: Crew) -> io::Result<Arc<Shared>> {
-        Ok(Arc::new(Shared {
-            crew: Mutex::new(crew),
-            room: Condvar::new(),
-            bell: sys::eventfd()?,
-        }))
-    }
-
-    /// One transition of the crew, and then, without the lock, what follows from it.
-    pub(super) fn change<T>(&self, transition: impl FnOnce(&mut Crew, &mut Out) -> T) -> T {
-        self.change_locked(lock(&self.crew), transition)
-    }
-
-    /// The same, for someone who has the lock.
-    pub(super) fn change_locked<T>(
-        &self,
-        mut crew: MutexGuard<'_, Crew>,
-        transition: impl FnOnce(&mut Crew, &mut Out) -> T,
-    ) -> T {
-        let mut out = Out::new();
-        let answer = transition(&mut crew, &mut out);
-        crew.left(out.len());
-        let has_news = !out.is_empty() || crew.phase != Phase::Open || crew.orphaned;
-        drop(crew);
-        if has_news {
-            self.room.notify_all();
-        }
-        finish(out);
-        answer
-    }
-
-    /// Makes the manager look at the crew.
-    pub(super) fn ring(&self) {
-        sys::ring(&self.bell);
-    }
-}
-
-/// Tells the handles (A1). A panic out of a waker is nobody's here; the others must still be told.
-fn finish(out: Out) {
-    for (remote, outcome) in out {
-        let _ = panics::catch(|| remote.finish(outcome));
-    }
-}
-
-/// The pool as its jobs see it: what `abort` of a running one goes to.
-pub(super) struct Link(pub(super) Arc<Shared>);
-
-impl Schedule for Link {
-    const CANCEL_IN_PLACE: bool = true;
-
-    fn schedule(scheduled: Scheduled<Self>) {
-        never_scheduled(scheduled)
-    }
-
-    fn abort_running(&self, id: TaskId) {
-        // The caller's handle keeps the job's cell alive, so for as long as this takes the id
-        // cannot come to mean another job.
-        if self.0.change(|crew, out| crew.abort(id, out)) {
-            self.0.ring();
-        }
-    }
-}
 
 /// See the file head.
 pub(super) struct Manager {
@@ -158,7 +83,7 @@ impl Manager {
             }
             let ready = |index: usize| fds.get(index).is_some_and(|fd| fd.revents != 0);
             if ready(0) {
-                sys::drain(&self.shared.bell);
+                self.shared.silence();
             }
             if ready(1) {
                 self.hear_server();
@@ -173,7 +98,7 @@ impl Manager {
 
     /// Bell, line, and every worker's channel, in the order of the inboxes.
     fn interests(&self) -> Vec<libc::pollfd> {
-        let mut fds = vec![sys::interest(&self.shared.bell, libc::POLLIN)];
+        let mut fds = vec![self.shared.bell_interest()];
         fds.push(match &self.line {
             Some(line) if self.requests.is_empty() => sys::interest(line, libc::POLLIN),
             Some(line) => sys::interest(line, libc::POLLIN | libc::POLLOUT),
@@ -299,7 +224,7 @@ impl Manager {
                 }
                 Received::Message(Event::Exited(ticket, status), _) => {
                     self.read_rest(ticket); // A2
-                    self.bury(ticket, Exit::of_status(status));
+                    self.bury(ticket, Some(status));
                 }
                 Received::Nothing => return,
                 Received::End => self.lose_server(),
@@ -319,14 +244,15 @@ impl Manager {
         self.inboxes.retain(|ticket, _| members.contains(ticket));
         for ticket in members {
             if !self.inboxes.contains_key(&ticket) {
-                self.bury(ticket, Exit::default());
+                self.bury(ticket, None);
             }
         }
     }
 
-    fn bury(&mut self, ticket: Ticket, exit: Exit) {
+    fn bury(&mut self, ticket: Ticket, status: Option<libc::c_int>) {
         self.inboxes.remove(&ticket);
-        self.shared.change(|crew, out| crew.bury(ticket, exit, out));
+        self.shared
+            .change(|crew, out| crew.bury(ticket, status, out));
     }
 
     fn hear_worker(&mut self, ticket: Ticket, revents: libc::c_short) {
@@ -336,7 +262,7 @@ impl Manager {
         if revents & !libc::POLLOUT != 0 && !self.read(ticket) {
             if self.line.is_none() {
                 // Nobody will tell how it died.
-                self.bury(ticket, Exit::default());
+                self.bury(ticket, None);
             } else if self.inboxes.remove(&ticket).is_some() {
                 // The server says when it is dead; the kill sees to it that it is.
                 self.shared.change(|crew, _| crew.leaves(ticket));

@@ -14,7 +14,9 @@
 //! Holds     M1 answers come in the order of the jobs; M2 a frame whose first byte was sent is sent
 //!           to its last, or the worker would take the next one's header for payload. So a job that
 //!           is taken back when half of it is sent stays as a hole: bytes without a job. (Not for a
-//!           worker that is being killed.) Next: `crew.rs`.
+//!           worker that is being killed.) M3 two jobs that can still be claimed never share a slot
+//!           of the ledger: a number is given out in advance only when fewer than SLOTS have been
+//!           since the front one. Next: `crew.rs`.
 
 use super::job::{Job, RemoteJob};
 use super::ledger::{Ledger, SLOTS};
@@ -31,9 +33,9 @@ use std::sync::Arc;
 /// without being taken back first.
 pub(super) const PIPELINE: usize = 2;
 
-// Two jobs that can still be claimed never share a slot. (One that was taken back may lie unread
-// in the channel for longer: its number is in no slot any more, so its claim fails.)
-const _: () = assert!(PIPELINE <= SLOTS);
+// M3: after a job was taken back, none is given in advance before the next answer, so at most
+// PIPELINE numbers are in use and as many are wasted.
+const _: () = assert!(2 * PIPELINE <= SLOTS);
 
 /// Where a worker is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,9 @@ pub(super) struct Member {
     deaf: bool,
     /// It has begun at least one job.
     pub(super) has_worked: bool,
+    /// A job was taken back from it while it was at another: until it answers, it gets none in
+    /// advance. What it had to give back lies in its channel and takes up room there; and M3.
+    slow: bool,
     ledger: Ledger,
     jobs: VecDeque<Assigned>,
     /// How many of `jobs` are sent entirely, and how many bytes of the next one are.
@@ -68,6 +73,7 @@ struct Assigned {
     number: u64,
     /// None: a hole (M2).
     remote: Option<Box<dyn RemoteJob>>,
+    order: u64,
     entry: u64,
     argument: Vec<u8>,
     /// The worker is being killed because of this job.
@@ -88,6 +94,8 @@ pub(super) enum Remains {
 pub(super) enum Abort {
     /// No such job here.
     Unknown,
+    /// It is done, and its answer on the way.
+    Done,
     /// It had not begun, and will not.
     Withdrawn(Box<dyn RemoteJob>),
     /// It is running: the worker has to be killed. The jobs behind it are back.
@@ -102,6 +110,7 @@ impl Member {
             channel,
             deaf: false,
             has_worked: false,
+            slow: false,
             ledger,
             jobs: VecDeque::new(),
             sent: 0,
@@ -122,16 +131,24 @@ impl Member {
 
     /// Could it be given another job?
     pub(super) fn has_room(&self) -> bool {
-        self.stage == Stage::Ready && self.jobs.len() < PIPELINE
+        self.stage == Stage::Ready && self.jobs.len() < PIPELINE && !self.slow
+    }
+
+    /// Has it a job that waits behind another, and that came before job `order`?
+    pub(super) fn holds_up_one_before(&self, order: u64) -> bool {
+        self.jobs.len() > 1 && self.jobs.back().is_some_and(|last| last.order < order)
     }
 
     /// Gives it a job.
     pub(super) fn assign(&mut self, job: Job) {
         self.last_number += 1;
+        let in_use = |front: &Assigned| self.last_number - front.number;
+        debug_assert!(self.jobs.front().map_or(0, in_use) < SLOTS as u64, "M3");
         self.ledger.offer(self.last_number);
         self.jobs.push_back(Assigned {
             number: self.last_number,
             remote: Some(job.remote),
+            order: job.order,
             entry: job.entry,
             argument: job.argument,
             aborted: false,
@@ -175,15 +192,17 @@ impl Member {
         }
     }
 
-    /// It answered job `number`. `None`: that is not the job it was at (M1), so it cannot be
-    /// trusted further.
-    pub(super) fn answered(&mut self, number: u64) -> Option<Box<dyn RemoteJob>> {
+    /// It answered job `number`: the job, and its place in the order. `None`: that is not the job
+    /// it was at (M1), so it cannot be trusted further.
+    pub(super) fn answered(&mut self, number: u64) -> Option<(Box<dyn RemoteJob>, u64)> {
         if self.sent == 0 || self.jobs[0].number != number {
             return None;
         }
         self.sent -= 1;
         self.has_worked = true;
-        self.jobs.pop_front()?.remote
+        self.slow = false;
+        let job = self.jobs.pop_front()?;
+        Some((job.remote?, job.order))
     }
 
     /// Takes back the last job, if there is one to spare and it has not begun.
@@ -204,8 +223,10 @@ impl Member {
         if index < self.sent {
             self.sent -= 1;
         }
+        self.slow = !self.jobs.is_empty();
         Some(Job {
             remote: job.remote?,
+            order: job.order,
             entry: job.entry,
             argument: job.argument,
         })
@@ -224,6 +245,7 @@ impl Member {
         if self.is_half_sent(index) && self.stage == Stage::Ready {
             // Half a frame cannot have been claimed. It becomes a hole (M2).
             self.ledger.withdraw(self.jobs[index].number);
+            self.slow = true;
             return match self.jobs[index].remote.take() {
                 Some(remote) => Abort::Withdrawn(remote),
                 None => Abort::Unknown,
@@ -232,15 +254,22 @@ impl Member {
         if let Some(job) = self.withdraw(index) {
             return Abort::Withdrawn(job.remote);
         }
-        // It runs, or has just finished. The jobs behind it come back *before* the kill, or the
-        // worker could begin one of them and take it along.
+        // It has begun. The jobs behind it come back *before* the kill, or the worker could begin
+        // one of them and take it along. If it has begun the next one already, this one is done:
+        // its answer is on the way, and counts.
+        let mut back = Vec::new();
+        let next = index + 1;
+        if self.jobs.get(next).is_some_and(|job| job.remote.is_some()) && !self.is_half_sent(next) {
+            match self.withdraw(next) {
+                Some(job) => back.push(job),
+                None => return Abort::Done,
+            }
+        }
         self.stage = Stage::Leaving;
         self.jobs[index].aborted = true;
-        let mut back = Vec::new();
-        for behind in (index + 1..self.jobs.len()).rev() {
+        for behind in (next..self.jobs.len()).rev() {
             back.extend(self.withdraw(behind));
         }
-        back.reverse();
         Abort::Running(back)
     }
 
@@ -257,6 +286,7 @@ impl Member {
             } else {
                 Remains::Untouched(Job {
                     remote,
+                    order: job.order,
                     entry: job.entry,
                     argument: job.argument,
                 })

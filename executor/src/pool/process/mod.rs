@@ -16,13 +16,15 @@
 //! `manager`), the fork server (`server`), the workers (`worker`). Why a server at all: `server.rs`.
 //!
 //! Reading order:
-//! - what is shared: `sys.rs` (system calls), `wire.rs` (frames), `ledger.rs` (which jobs have
+//! - what is shared: `sys.rs` and `sys/process.rs` (system calls), `wire.rs` (frames), `ledger.rs` (which jobs have
 //!   begun), `image.rs` (whose code is known), `panics.rs`, `entry.rs` (a job's code as an address),
 //!   `control.rs` (what pool and server say)
 //! - the other processes: `worker.rs`, `server.rs`, `fork_server.rs` (how a program starts it)
-//! - the pool: `job.rs`, `member.rs` (one worker), `crew.rs` (all of them, and the queue),
-//!   `manager.rs` (the thread), `pool.rs` (the API)
+//! - the pool: `job.rs`, `member.rs` (one worker), `crew.rs` and `crew/turnover.rs` (all of them,
+//!   and the queue), `shared.rs` (the lock), `manager.rs` (the thread), `pool.rs` (the API),
+//!   `builder.rs`
 
+mod builder;
 mod control;
 mod crew;
 mod entry;
@@ -35,9 +37,11 @@ mod member;
 mod panics;
 mod pool;
 mod server;
+mod shared;
 mod sys;
 mod wire;
 mod worker;
 
+pub use builder::ProcessPoolBuilder;
 pub use fork_server::ForkServer;
-pub use pool::{ProcessPool, ProcessPoolBuilder};
+pub use pool::ProcessPool;

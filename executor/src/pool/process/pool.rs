@@ -9,19 +9,20 @@
 //!   crew (lock) ──> worker             or the queue, and then the manager's turn
 //! ```
 //!
-//! Next: nothing; this is the top of the process pool.
+//! Next: `builder.rs`.
 
+use super::builder::ProcessPoolBuilder;
 use super::crew::{Crew, Phase};
 use super::entry::{Entry, encode, panicked};
 use super::fork_server::{self, Attachment, ForkServer};
 use super::image::Images;
 use super::job::{Job, Outcome, RemoteJob, unknown_code};
-use super::manager::{Link, Manager, Shared};
+use super::manager::Manager;
 use super::panics::catch;
+use super::shared::{Link, Shared};
 use super::sys;
 use crate::block_on::refuse_if_entered;
 use crate::error::{Crossing, JoinError};
-use crate::pool::cpus::available_cpus;
 use crate::pool::executor::{Executor, Portable, Shutdown, refuse_captures};
 use crate::pool::thread::TrySubmitError;
 use crate::sync::{Condvar, Mutex, MutexGuard, lock};
@@ -103,60 +104,6 @@ enum ManagerThread {
     Ended,
 }
 
-/// How to make a [`ProcessPool`]. Made by [`ProcessPool::builder`].
-///
-/// # Example
-/// ```
-/// # fn main() -> std::io::Result<()> {
-/// use tatkal_executor::ProcessPool;
-/// let pool = ProcessPool::builder().workers(2).capacity(100).build()?;
-/// assert_eq!(pool.workers(), 2);
-/// # Ok(()) }
-/// ```
-#[derive(Debug, Clone)]
-#[must_use = "a builder does nothing until `build`"]
-pub struct ProcessPoolBuilder {
-    workers: usize,
-    capacity: Option<usize>,
-}
-
-impl ProcessPoolBuilder {
-    /// At most so many worker processes. The default is [`available_cpus`], as in CPython.
-    pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = workers;
-        self
-    }
-
-    /// Bounds the queue: at most `jobs` wait while every worker is at work (0: none does). Beyond
-    /// that `submit` waits and `try_submit` refuses. Without this the queue is unbounded.
-    pub fn capacity(mut self, jobs: usize) -> Self {
-        self.capacity = Some(jobs);
-        self
-    }
-
-    /// Makes the pool. No process is started yet, unless it is the fork server.
-    ///
-    /// # Errors
-    /// - The fork server is not running and cannot be started now, because the process has more
-    ///   than one thread already: call [`ForkServer::start`] as the first line of `main`.
-    /// - `workers` is 0.
-    /// - The system refuses a process or a descriptor.
-    pub fn build(self) -> io::Result<ProcessPool> {
-        if self.workers == 0 {
-            let text = "a process pool without workers would never run a job";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        }
-        ForkServer::start()?;
-        let Attachment { line, images } = fork_server::attach()?;
-        Ok(ProcessPool {
-            shared: Shared::new(Crew::new(self.workers, self.capacity))?,
-            images,
-            manager: Mutex::new(ManagerThread::Waiting { line }),
-            program: sys::own_pid(),
-        })
-    }
-}
-
 /// What to do with a job for which there is no room.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum WhenFull {
@@ -184,10 +131,18 @@ impl ProcessPool {
 
     /// Settings for a new pool.
     pub fn builder() -> ProcessPoolBuilder {
-        ProcessPoolBuilder {
-            workers: available_cpus(),
-            capacity: None,
-        }
+        ProcessPoolBuilder::new()
+    }
+
+    pub(super) fn make(workers: usize, capacity: Option<usize>) -> io::Result<ProcessPool> {
+        ForkServer::start()?;
+        let Attachment { line, images } = fork_server::attach()?;
+        Ok(ProcessPool {
+            shared: Shared::new(Crew::new(workers, capacity))?,
+            images,
+            manager: Mutex::new(ManagerThread::Waiting { line }),
+            program: sys::own_pid(),
+        })
     }
 
     /// Starts `function(argument)` in a worker and returns its handle.
@@ -360,6 +315,7 @@ impl ProcessPool {
                 let entry = entry.address();
                 let job = Job {
                     remote,
+                    order: 0, // given when it is accepted
                     entry,
                     argument,
                 };

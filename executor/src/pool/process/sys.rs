@@ -1,16 +1,20 @@
-//! The system calls of the process pool, each with the one shape in which the pool uses it.
+//! The system calls of the process pool that concern descriptors: sockets, events, shared memory.
+//! (Those that concern processes are in `process.rs` beside it.)
 //!
 //! What every function here does, so that no caller has to think of it: it starts again after
 //! `EINTR`, it makes descriptors close-on-exec from birth (a program that a job starts must not
 //! hold a worker's socket open), and it never raises `SIGPIPE`. Errors are the system's own.
 //!
 //! Source    the man pages of each call; unix(7) for descriptors that travel as messages.
-//!           Next: `wire.rs`.
+//!           Next: `sys/process.rs`.
+
+mod process;
+
+pub(super) use process::*;
 
 use std::ffi::CStr;
-use std::fs::File;
 use std::io::{self, IoSlice};
-use std::mem::{self, MaybeUninit};
+use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
 use std::time::Duration;
@@ -65,37 +69,6 @@ fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
         let moved = libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, lowest);
         Ok(OwnedFd::from_raw_fd(retry(|| moved as isize)? as RawFd))
     }
-}
-
-/// Puts `/dev/null` in the place of every open descriptor except `keep` and the standard three,
-/// and of those three where they are closed.
-///
-/// Not closed: a static of the program may own such a descriptor, and its number must never come
-/// to name a stranger's file (that is what I/O safety means). What stood behind the number is let
-/// go all the same: nobody waits in vain for a pipe's end because this process holds it.
-pub(super) fn plug_descriptors(keep: &OwnedFd) -> io::Result<()> {
-    let null = File::options().read(true).write(true).open("/dev/null")?;
-    let mut numbers = vec![0, 1, 2];
-    for entry in std::fs::read_dir("/proc/self/fd")? {
-        numbers.extend(
-            entry?
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse::<RawFd>().ok()),
-        );
-    }
-    for fd in numbers {
-        // SAFETY: F_GETFD only asks.
-        let open = unsafe { libc::fcntl(fd, libc::F_GETFD) } != -1;
-        let standard = fd <= libc::STDERR_FILENO;
-        if open == standard || fd == keep.as_raw_fd() || fd == null.as_raw_fd() {
-            continue;
-        }
-        let flags = if standard { 0 } else { libc::O_CLOEXEC };
-        // SAFETY: whoever owned the number goes on owning it; only what is behind it changes.
-        retry(|| unsafe { libc::dup3(null.as_raw_fd(), fd, flags) as isize })?;
-    }
-    Ok(())
 }
 
 /// Sends the parts as one piece, with descriptors beside them. `wait`: sleep while the socket is
@@ -246,14 +219,12 @@ pub(super) fn drain(fd: &OwnedFd) {
     let _ = retry(|| unsafe { libc::read(fd.as_raw_fd(), start, length) });
 }
 
-/// A page-sized file in memory that can neither grow nor shrink: no process that holds it can
-/// take the pages away under another one's mapping (which would be a SIGBUS there).
+/// A file in memory that can neither grow nor shrink: no process that holds it can take the pages
+/// away under another one's mapping (which would be a SIGBUS there).
 pub(super) fn sealed_memory(name: &CStr, length: usize) -> io::Result<OwnedFd> {
-    // SAFETY: the name ends in a NUL; the descriptor is new and owned by nobody else.
-    let fd = unsafe {
-        let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
-        OwnedFd::from_raw_fd(retry(|| libc::memfd_create(name.as_ptr(), flags) as isize)? as RawFd)
-    };
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    // Not executable, which newer kernels may demand and older ones do not know.
+    let fd = memfd(name, flags | libc::MFD_NOEXEC_SEAL).or_else(|_| memfd(name, flags))?;
     let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
     // SAFETY: neither call takes memory.
     unsafe {
@@ -261,6 +232,14 @@ pub(super) fn sealed_memory(name: &CStr, length: usize) -> io::Result<OwnedFd> {
         retry(|| libc::fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, seals) as isize)?;
     }
     Ok(fd)
+}
+
+fn memfd(name: &CStr, flags: libc::c_uint) -> io::Result<OwnedFd> {
+    // SAFETY: the name ends in a NUL; the descriptor is new and owned by nobody else.
+    unsafe {
+        let fd = retry(|| libc::memfd_create(name.as_ptr(), flags) as isize)?;
+        Ok(OwnedFd::from_raw_fd(fd as RawFd))
+    }
 }
 
 /// Maps `length` bytes of a file, shared with everyone else who maps it.
@@ -290,135 +269,4 @@ pub(super) fn map_shared(fd: &OwnedFd, length: usize) -> io::Result<NonNull<u8>>
 pub(super) unsafe fn unmap(start: NonNull<u8>, length: usize) {
     // SAFETY: passed on to the caller.
     unsafe { libc::munmap(start.as_ptr().cast(), length) };
-}
-
-/// This process.
-pub(super) fn own_pid() -> libc::pid_t {
-    // SAFETY: getpid only returns a number.
-    unsafe { libc::getpid() }
-}
-
-/// The parent process; changes when it dies.
-pub(super) fn parent_pid() -> libc::pid_t {
-    // SAFETY: getppid only returns a number.
-    unsafe { libc::getppid() }
-}
-
-/// Sends a signal to a child that this process has not reaped yet (so the pid is still its own).
-pub(super) fn kill(pid: libc::pid_t, signal: libc::c_int) {
-    // SAFETY: no memory is involved. The only failures: it is dead already, or no such signal.
-    unsafe { libc::kill(pid, signal) };
-}
-
-/// Waits for a child (or any, for -1) to die and returns its pid and raw status. With `wait` false
-/// it may return 0 as the pid: nobody has died.
-pub(super) fn wait_for_child(
-    pid: libc::pid_t,
-    wait: bool,
-) -> io::Result<(libc::pid_t, libc::c_int)> {
-    let mut status = 0;
-    let flags = if wait { 0 } else { libc::WNOHANG };
-    // SAFETY: the status lives on the stack for the whole call.
-    let dead = retry(|| unsafe { libc::waitpid(pid, &mut status, flags) as isize })?;
-    Ok((dead as libc::pid_t, status))
-}
-
-/// Ties this process to its parent: when the parent dies, the kernel kills this one too.
-///
-/// The parent may have died just before the call, so its pid is checked after it.
-pub(super) fn die_with_parent(parent: libc::pid_t) {
-    // SAFETY: no memory is involved.
-    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-    if parent_pid() != parent {
-        exit_now(0);
-    }
-}
-
-/// Names this process, as `ps` and `top` show it.
-pub(super) fn set_name(name: &CStr) {
-    // SAFETY: the name ends in a NUL; the kernel copies at most 16 bytes of it.
-    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
-}
-
-/// Leaves at once: no exit handlers, no destructors, no flush of inherited buffers.
-pub(super) fn exit_now(code: libc::c_int) -> ! {
-    // SAFETY: _exit is always allowed.
-    unsafe { libc::_exit(code) }
-}
-
-/// Every signal, or none.
-fn signal_set(full: bool) -> libc::sigset_t {
-    let mut set = MaybeUninit::uninit();
-    // SAFETY: both calls initialise the set.
-    unsafe {
-        if full {
-            libc::sigfillset(set.as_mut_ptr());
-        } else {
-            libc::sigemptyset(set.as_mut_ptr());
-        }
-        set.assume_init()
-    }
-}
-
-/// Blocks every signal (those that can be) in this thread and returns the mask as it was.
-pub(super) fn block_signals() -> libc::sigset_t {
-    set_signal_mask(&signal_set(true))
-}
-
-/// Lets every signal through to this thread.
-pub(super) fn unblock_signals() {
-    set_signal_mask(&signal_set(false));
-}
-
-/// Replaces this thread's signal mask and returns the one before.
-pub(super) fn set_signal_mask(mask: &libc::sigset_t) -> libc::sigset_t {
-    let mut before = signal_set(false);
-    // SAFETY: both sets are initialised and live for the whole call.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, &mut before) };
-    before
-}
-
-/// Sets a signal to `SIG_DFL` or `SIG_IGN`.
-pub(super) fn set_signal(signal: libc::c_int, action: libc::sighandler_t) {
-    // SAFETY: the two constants install no code. Failure: the signal cannot be changed.
-    unsafe { libc::signal(signal, action) };
-}
-
-/// Puts every signal that has a handler back to its default and leaves ignored ones ignored: the
-/// rule of execve(2). An inherited handler would act on what it shares with the parent (the
-/// self-pipe of an event loop, say) in the parent's place.
-///
-/// SIGSEGV and SIGBUS keep theirs: std's handler, which tells a stack overflow from other faults.
-pub(super) fn reset_signal_handlers() {
-    for signal in 1..=libc::SIGRTMAX() {
-        if signal == libc::SIGSEGV || signal == libc::SIGBUS {
-            continue;
-        }
-        let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: the call only fills `action`, and all zero (left when it fails) is valid too.
-        let action = unsafe {
-            libc::sigaction(signal, ptr::null(), action.as_mut_ptr());
-            action.assume_init()
-        };
-        if action.sa_sigaction != libc::SIG_IGN && action.sa_sigaction != libc::SIG_DFL {
-            set_signal(signal, libc::SIG_DFL);
-        }
-    }
-}
-
-/// A descriptor that becomes readable when a child dies. SIGCHLD must be blocked.
-pub(super) fn child_signals() -> io::Result<OwnedFd> {
-    let mut set = signal_set(false);
-    // SAFETY: the set is initialised; the descriptor is new and owned by nobody else.
-    unsafe {
-        libc::sigaddset(&mut set, libc::SIGCHLD);
-        let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
-        let fd = retry(|| libc::signalfd(-1, &set, flags) as isize)?;
-        Ok(OwnedFd::from_raw_fd(fd as RawFd))
-    }
-}
-
-/// The number of threads of this process.
-pub(super) fn thread_count() -> io::Result<usize> {
-    Ok(std::fs::read_dir("/proc/self/task")?.count())
 }

@@ -1,0 +1,412 @@
+//! A crew with workers that are no processes: the test plays them, in every order that dice give.
+//!
+//! A played worker reads its real channel, claims in its real ledger, and answers or dies when the
+//! dice say so. After each walk: every job has ended exactly once, none has begun twice, and each
+//! ended in a way that what happened to it allows.
+
+use super::*;
+use crate::pool::process::ledger::Ledger;
+use crate::pool::process::sys;
+use crate::pool::process::wire::{FrameReader, Header, Kind};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex};
+
+/// What the test knows of one job.
+#[derive(Debug, Default, Clone)]
+struct Record {
+    started: bool,
+    aborted: bool,
+    begun: u32,
+    /// Its worker was killed while it was at it.
+    fell: bool,
+    /// And that was because another job was aborted.
+    sacrificed: bool,
+    ends: Vec<&'static str>,
+}
+
+type Records = Arc<Mutex<Vec<Record>>>;
+
+struct FakeRemote {
+    index: usize,
+    records: Records,
+}
+
+impl RemoteJob for FakeRemote {
+    fn id(&self) -> TaskId {
+        TaskId(self.index)
+    }
+
+    fn start(&mut self) -> bool {
+        let record = &mut self.records.lock().unwrap()[self.index];
+        record.started |= !record.aborted;
+        record.started
+    }
+
+    fn finish(self: Box<Self>, outcome: Outcome) {
+        self.records.lock().unwrap()[self.index]
+            .ends
+            .push(match outcome {
+                Outcome::Answer(_) => "answer",
+                Outcome::Failed(JoinError::Cancelled) => "cancelled",
+                Outcome::Failed(JoinError::WorkerDied(_)) => "fell",
+                Outcome::Failed(JoinError::Start(_)) => "no worker",
+                Outcome::Failed(_) => "another error",
+                Outcome::Husk => "husk",
+            });
+    }
+}
+
+/// A worker, played.
+struct Played {
+    ticket: Ticket,
+    arrived: bool,
+    channel: OwnedFd,
+    ledger: Ledger,
+    reader: FrameReader,
+    /// The number it is at, and the job's index (which the test passes as its entry).
+    at: Option<(u64, u64)>,
+    /// Answers that the pool has not read.
+    answers: VecDeque<u64>,
+}
+
+struct Walk {
+    dice: u64,
+    crew: Crew,
+    records: Records,
+    workers: Vec<Played>,
+    next_ticket: Ticket,
+}
+
+impl Walk {
+    fn new(seed: u64) -> Walk {
+        let mut walk = Walk {
+            dice: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            crew: Crew::new(1, None),
+            records: Records::default(),
+            workers: Vec::new(),
+            next_ticket: 1,
+        };
+        walk.crew.limit = 1 + walk.below(4);
+        walk
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        self.dice ^= self.dice << 13;
+        self.dice ^= self.dice >> 7;
+        self.dice ^= self.dice << 17;
+        (self.dice % limit as u64) as usize
+    }
+
+    /// One transition, and the ends that come of it.
+    fn change<T>(&mut self, transition: impl FnOnce(&mut Crew, &mut Out) -> T) -> T {
+        let mut out = Out::new();
+        let answer = transition(&mut self.crew, &mut out);
+        self.crew.left(out.len());
+        for (remote, outcome) in out {
+            remote.finish(outcome);
+        }
+        self.check();
+        answer
+    }
+
+    /// What holds between any two transitions (C2).
+    fn check(&self) {
+        assert!(
+            self.crew.queue.is_empty() || self.crew.idle.is_empty(),
+            "C2"
+        );
+        let orders: Vec<u64> = self.crew.queue.iter().map(|job| job.order).collect();
+        assert!(orders.is_sorted(), "{orders:?}");
+        let held: usize = self.crew.members.values().map(Member::load).sum();
+        assert!(self.crew.pending >= self.crew.queue.len());
+        assert!(self.crew.pending <= self.crew.queue.len() + held);
+    }
+
+    fn submit(&mut self, length: usize) {
+        let index = self.records.lock().unwrap().len();
+        self.records.lock().unwrap().push(Record::default());
+        let remote = Box::new(FakeRemote {
+            index,
+            records: self.records.clone(),
+        });
+        let argument = vec![0; length];
+        let job = Job {
+            remote,
+            order: 0,
+            entry: index as u64,
+            argument,
+        };
+        self.change(|crew, out| crew.accept(job, out));
+    }
+
+    /// As a handle does it: in place while it is queued for the first time.
+    fn abort(&mut self) {
+        let count = self.records.lock().unwrap().len();
+        if count == 0 {
+            return;
+        }
+        let index = self.below(count);
+        let started = {
+            let record = &mut self.records.lock().unwrap()[index];
+            if record.aborted || !record.ends.is_empty() {
+                return;
+            }
+            record.aborted = true;
+            record.started
+        };
+        if started {
+            self.change(|crew, out| crew.abort(TaskId(index), out));
+        }
+    }
+
+    fn hire(&mut self) {
+        if self.crew.wants_workers() == 0 {
+            return;
+        }
+        let (ours, channel) = sys::socketpair(libc::SOCK_STREAM).unwrap();
+        let (ledger, page) = Ledger::create().unwrap();
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.workers.push(Played {
+            ticket,
+            arrived: false,
+            channel,
+            ledger: Ledger::open(&page).unwrap(),
+            reader: FrameReader::new(),
+            at: None,
+            answers: VecDeque::new(),
+        });
+        let member = Member::new(Arc::new(ours), ledger);
+        self.change(|crew, _| crew.expect(ticket, member));
+    }
+
+    fn pick(&mut self, which: impl Fn(&Played) -> bool) -> Option<usize> {
+        let fitting: Vec<usize> = (0..self.workers.len())
+            .filter(|&index| which(&self.workers[index]))
+            .collect();
+        (!fitting.is_empty()).then(|| fitting[self.below(fitting.len())])
+    }
+
+    fn arrive(&mut self) {
+        if let Some(index) = self.pick(|worker| !worker.arrived) {
+            self.workers[index].arrived = true;
+            let ticket = self.workers[index].ticket;
+            self.change(|crew, out| crew.arrived(ticket, 100 + ticket as u32, out));
+        }
+    }
+
+    fn refuse(&mut self) {
+        if let Some(index) = self.pick(|worker| !worker.arrived) {
+            let ticket = self.workers.remove(index).ticket;
+            let error = io::Error::from_raw_os_error(libc::EAGAIN);
+            self.change(|crew, out| crew.refused(Some(ticket), &error, out));
+            self.crew.no_fork_before = None; // Time passes.
+        }
+    }
+
+    /// A worker takes a step: it reads what is there, or begins a job, or ends one.
+    fn work(&mut self) {
+        let Some(index) = self.pick(|worker| worker.arrived) else {
+            return;
+        };
+        let worker = &mut self.workers[index];
+        if let Some((number, _)) = worker.at.take() {
+            worker.answers.push_back(number);
+            return;
+        }
+        let frame = loop {
+            if let Some(frame) = worker.reader.next().unwrap() {
+                break frame;
+            }
+            match sys::receive(&worker.channel, worker.reader.space(), false) {
+                Ok(count) if count > 0 => worker.reader.filled(count),
+                _ => {
+                    let ticket = worker.ticket;
+                    self.change(|crew, out| crew.flush(ticket, out));
+                    return;
+                }
+            }
+        };
+        if worker.ledger.claim(frame.header.number) {
+            worker.at = Some((frame.header.number, frame.header.entry));
+            self.records.lock().unwrap()[frame.header.entry as usize].begun += 1;
+        }
+    }
+
+    /// The pool reads an answer.
+    fn hear(&mut self) {
+        if let Some(index) = self.pick(|worker| !worker.answers.is_empty()) {
+            self.hear_from(index);
+        }
+    }
+
+    fn hear_from(&mut self, index: usize) {
+        let number = self.workers[index].answers.pop_front().unwrap();
+        let ticket = self.workers[index].ticket;
+        let header = Header {
+            kind: Kind::Done,
+            number,
+            entry: 0,
+        };
+        let frame = Frame {
+            header,
+            payload: Vec::new(),
+        };
+        assert!(
+            self.change(|crew, out| crew.answered(ticket, frame, out)),
+            "asked for"
+        );
+    }
+
+    /// A worker dies, and the pool takes note of it in the order of the real one.
+    fn die(&mut self, index: usize) {
+        if let Some((_, job)) = self.workers[index].at {
+            self.records.lock().unwrap()[job as usize].fell = true;
+        }
+        if self.below(2) == 0 {
+            let ticket = self.workers[index].ticket;
+            self.change(|crew, _| crew.leaves(ticket)); // The end of its channel came first.
+        }
+        while !self.workers[index].answers.is_empty() {
+            self.hear_from(index);
+        }
+        let ticket = self.workers.remove(index).ticket;
+        self.crew.condemned.retain(|condemned| *condemned != ticket);
+        self.change(|crew, out| crew.bury(ticket, Some(libc::SIGKILL), out));
+    }
+
+    /// Whoever is condemned dies, in time.
+    fn execute(&mut self) {
+        if let Some(ticket) = self.crew.condemned.first().copied() {
+            match self
+                .workers
+                .iter()
+                .position(|worker| worker.ticket == ticket)
+            {
+                Some(index) => {
+                    if let Some((_, job)) = self.workers[index].at {
+                        let record = &mut self.records.lock().unwrap()[job as usize];
+                        record.sacrificed = !record.aborted;
+                    }
+                    self.die(index);
+                }
+                None => self.crew.condemned.retain(|condemned| *condemned != ticket),
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        match self.below(20) {
+            0..=3 => {
+                let length = [0, 10, 300_000][self.below(3)];
+                self.submit(length);
+            }
+            4..=5 => self.hire(),
+            6..=7 => self.arrive(),
+            8..=12 => self.work(),
+            13..=15 => self.hear(),
+            16 => self.abort(),
+            17 => self.execute(),
+            18 if self.below(4) == 0 => self.refuse(),
+            19 if self.below(3) == 0 => {
+                if let Some(index) = self.pick(|worker| worker.arrived) {
+                    self.die(index);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Until all jobs have ended, without further mishaps.
+    fn finish(&mut self) {
+        for _ in 0..100_000 {
+            if self.crew.is_done() {
+                return;
+            }
+            self.hire();
+            self.arrive();
+            self.work();
+            self.hear();
+            self.execute();
+        }
+        panic!("it never ends: {} jobs are left", self.crew.pending);
+    }
+}
+
+#[test]
+fn every_job_ends_once_and_truly_whatever_happens() {
+    for seed in 1..=300 {
+        let mut walk = Walk::new(seed);
+        for _ in 0..400 {
+            walk.step();
+        }
+        let cancel = walk.below(2) == 0;
+        walk.change(|crew, out| crew.close(cancel, out));
+        walk.finish();
+        assert_eq!(walk.crew.pending, 0, "seed {seed}");
+        let records = walk.records.lock().unwrap();
+        for (index, record) in records.iter().enumerate() {
+            let told_truly = match record.ends[..] {
+                ["answer"] => record.begun == 1 && !record.fell,
+                ["fell"] => {
+                    record.begun == 1 && record.fell && !record.aborted && !record.sacrificed
+                }
+                // Cancelled by its handle (killed, if it had begun), or by the end.
+                ["cancelled"] => match record.begun {
+                    0 => record.aborted || cancel,
+                    _ => record.begun == 1 && record.aborted && record.fell,
+                },
+                ["husk"] => record.aborted && record.begun == 0,
+                ["no worker"] => record.begun == 0,
+                _ => false,
+            };
+            assert!(told_truly, "seed {seed}, job {index}: {record:?}");
+        }
+    }
+}
+
+#[test]
+fn jobs_are_failed_when_worker_after_worker_dies_before_it_begins_one() {
+    let mut walk = Walk::new(1);
+    walk.crew.limit = 1;
+    walk.submit(0);
+    let mut deaths = 0;
+    while walk.crew.pending > 0 {
+        walk.hire();
+        walk.arrive();
+        walk.die(0);
+        deaths += 1;
+        assert!(deaths < 100, "an endless storm of restarts");
+    }
+    assert_eq!(walk.records.lock().unwrap()[0].ends, ["no worker"]);
+    // And the pool goes on.
+    walk.submit(0);
+    walk.crew.close(false, &mut Out::new());
+    walk.finish();
+    assert_eq!(walk.records.lock().unwrap()[1].ends, ["answer"]);
+}
+
+#[test]
+fn a_refused_worker_fails_the_jobs_only_when_there_is_no_other() {
+    let mut walk = Walk::new(1);
+    walk.crew.limit = 2;
+    walk.submit(0);
+    walk.hire();
+    walk.refuse();
+    assert_eq!(walk.records.lock().unwrap()[0].ends, ["no worker"]);
+    walk.submit(0);
+    walk.hire();
+    walk.arrive();
+    walk.submit(0);
+    walk.submit(0);
+    walk.hire();
+    walk.refuse();
+    walk.crew.close(false, &mut Out::new());
+    walk.finish();
+    let records = walk.records.lock().unwrap();
+    assert!(
+        records[1..].iter().all(|record| record.ends == ["answer"]),
+        "{records:?}"
+    );
+}

@@ -1,0 +1,210 @@
+//! Workers come and go: asked for, arrived or refused, leaving, dead; and the end of the pool.
+//!
+//! ```text
+//!   wants_workers ──> expect ──> arrived ──> leaves (its channel ended, it is being killed,
+//!                        |          |               or dismissed)      |
+//!                        v          +──────────────────────────────────+──> bury
+//!                     refused
+//! ```
+//!
+//! The other half of `Crew`'s transitions: same state, same lock, same rules (C1 to C5 there).
+//! Next: `shared.rs`.
+
+use super::{Crew, Out, Phase};
+use crate::error::{JoinError, WorkerExit};
+use crate::pool::process::control::Ticket;
+use crate::pool::process::fork_server;
+use crate::pool::process::job::{Job, Outcome};
+use crate::pool::process::member::{Member, Remains, Stage};
+use std::io;
+use std::time::{Duration, Instant};
+
+/// So many workers in a row may die without having begun a job before the jobs that wait are
+/// failed: one can be killed by accident, but not so many. (It stops a storm of restarts.)
+const STILLBORN: u32 = 8;
+
+/// How long a pool that has workers waits after a fork was refused before it asks for another.
+const FORK_PAUSE: Duration = Duration::from_millis(100);
+
+impl Crew {
+    /// How many workers to make now.
+    pub(in crate::pool::process) fn wants_workers(&self) -> usize {
+        if self.orphaned || self.no_fork_before.is_some() {
+            return 0;
+        }
+        let (starting, ready) = (self.count(Stage::Starting), self.count(Stage::Ready));
+        let places = self.limit.saturating_sub(starting + ready);
+        self.queue.len().saturating_sub(starting).min(places)
+    }
+
+    /// When to look at `wants_workers` again although nothing happened.
+    pub(in crate::pool::process) fn pause_ends(&mut self, now: Instant) -> Option<Instant> {
+        self.no_fork_before = self.no_fork_before.filter(|end| now < *end);
+        self.no_fork_before
+    }
+
+    pub(super) fn count(&self, stage: Stage) -> usize {
+        self.members
+            .values()
+            .filter(|member| member.stage == stage)
+            .count()
+    }
+
+    pub(in crate::pool::process) fn members(
+        &mut self,
+    ) -> impl Iterator<Item = (Ticket, &mut Member)> {
+        self.members
+            .iter_mut()
+            .map(|(ticket, member)| (*ticket, member))
+    }
+
+    /// Has the channel of this worker to be watched for room?
+    pub(in crate::pool::process) fn wants_to_send(&self, ticket: Ticket) -> bool {
+        self.members.get(&ticket).is_some_and(Member::wants_to_send)
+    }
+
+    pub(in crate::pool::process) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// A worker was asked for.
+    pub(in crate::pool::process) fn expect(&mut self, ticket: Ticket, member: Member) {
+        self.members.insert(ticket, member);
+    }
+
+    /// A worker exists.
+    pub(in crate::pool::process) fn arrived(&mut self, ticket: Ticket, pid: u32, out: &mut Out) {
+        if let Some(member) = self.members.get_mut(&ticket) {
+            member.pid = Some(pid);
+            if member.stage == Stage::Starting {
+                member.stage = Stage::Ready;
+            }
+            self.note_if_idle(ticket);
+            self.dispatch(out);
+        }
+    }
+
+    /// A worker could not be made. If there is none at all, whoever waits waits in vain (C5).
+    pub(in crate::pool::process) fn refused(
+        &mut self,
+        ticket: Option<Ticket>,
+        error: &io::Error,
+        out: &mut Out,
+    ) {
+        if let Some(ticket) = ticket {
+            self.members.remove(&ticket);
+        }
+        if self.count(Stage::Starting) + self.count(Stage::Ready) == 0 {
+            self.fail_queue(out, || JoinError::Start(copy_of(error)));
+        } else {
+            self.no_fork_before = Instant::now().checked_add(FORK_PAUSE);
+            self.dispatch(out);
+        }
+    }
+
+    /// A worker gets no more jobs: its channel has ended, or it talks nonsense.
+    pub(in crate::pool::process) fn leaves(&mut self, ticket: Ticket) {
+        if let Some(member) = self.members.get_mut(&ticket) {
+            member.stage = Stage::Leaving;
+            self.idle.retain(|idle| *idle != ticket);
+            self.condemned.push(ticket);
+        }
+    }
+
+    /// A worker is dead, and everything it sent has been read (C4). Its wait status, if anybody
+    /// knows it.
+    pub(in crate::pool::process) fn bury(
+        &mut self,
+        ticket: Ticket,
+        status: Option<libc::c_int>,
+        out: &mut Out,
+    ) {
+        let Some(member) = self.members.remove(&ticket) else {
+            return;
+        };
+        self.idle.retain(|idle| *idle != ticket);
+        let exit = exit_of(member.pid, status);
+        let mut has_worked = member.has_worked;
+        let mut untouched = Vec::new();
+        for remains in member.remains() {
+            let (remote, error) = match remains {
+                Remains::Aborted(remote) => (remote, JoinError::Cancelled),
+                Remains::Fallen(remote) => (remote, JoinError::WorkerDied(exit)),
+                Remains::Untouched(job) => {
+                    untouched.push(job);
+                    continue;
+                }
+            };
+            has_worked = true;
+            out.push((remote, Outcome::Failed(error)));
+        }
+        self.put_back(untouched);
+        self.stillborn = match self.queue.is_empty() || has_worked {
+            true => 0,
+            false => self.stillborn + 1,
+        };
+        if self.orphaned {
+            self.fail_queue(out, || JoinError::Start(fork_server::gone()));
+        } else if self.stillborn >= STILLBORN {
+            self.stillborn = 0;
+            let text = format!("the workers die before they begin a job: {exit}");
+            self.fail_queue(out, || JoinError::Start(io::Error::other(text.clone())));
+        }
+        self.dispatch(out);
+    }
+
+    /// The line to the fork server has ended (C5). Workers that run die too, each by itself.
+    pub(in crate::pool::process) fn orphan(&mut self, out: &mut Out) {
+        self.orphaned = true;
+        self.members
+            .retain(|_, member| member.stage != Stage::Starting);
+        self.fail_queue(out, || JoinError::Start(fork_server::gone()));
+    }
+
+    /// No more jobs. With `cancel_queued` those in the queue are over too.
+    pub(in crate::pool::process) fn close(&mut self, cancel_queued: bool, out: &mut Out) {
+        if self.phase == Phase::Open {
+            self.phase = Phase::Closing;
+        }
+        if cancel_queued {
+            // The second jobs of busy workers have not begun either.
+            let members = self.members.values_mut();
+            let second: Vec<Job> = members.filter_map(Member::withdraw_last).collect();
+            self.put_back(second);
+            self.fail_queue(out, || JoinError::Cancelled);
+        }
+    }
+
+    /// Closing, and nothing left to run: the workers can be dismissed.
+    pub(in crate::pool::process) fn is_done(&self) -> bool {
+        self.phase == Phase::Closing
+            && self.queue.is_empty()
+            && self.members.values().all(Member::is_idle)
+    }
+}
+
+/// How a process ended, as `waitpid` tells it.
+fn exit_of(pid: Option<u32>, status: Option<libc::c_int>) -> WorkerExit {
+    let told = |is_so: fn(libc::c_int) -> bool, which: fn(libc::c_int) -> libc::c_int| {
+        status.filter(|status| is_so(*status)).map(which)
+    };
+    WorkerExit {
+        pid: pid.unwrap_or(0),
+        signal: told(
+            |status| libc::WIFSIGNALED(status),
+            |status| libc::WTERMSIG(status),
+        ),
+        code: told(
+            |status| libc::WIFEXITED(status),
+            |status| libc::WEXITSTATUS(status),
+        ),
+    }
+}
+
+/// An error for each of many: `io::Error` cannot be cloned.
+fn copy_of(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(errno) => io::Error::from_raw_os_error(errno),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}

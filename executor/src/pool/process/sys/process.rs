@@ -1,0 +1,174 @@
+//! The system calls of the process pool that concern processes: who they are, how they end, what
+//! signals mean to them, what they have open.
+//!
+//! Source    the man pages of each call; execve(2) for what becomes of signals. Next: `wire.rs`.
+
+use super::retry;
+use std::ffi::CStr;
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+/// This process.
+pub(in crate::pool::process) fn own_pid() -> libc::pid_t {
+    // SAFETY: getpid only returns a number.
+    unsafe { libc::getpid() }
+}
+
+/// The parent process; changes when it dies.
+pub(in crate::pool::process) fn parent_pid() -> libc::pid_t {
+    // SAFETY: getppid only returns a number.
+    unsafe { libc::getppid() }
+}
+
+/// Sends a signal to a child that this process has not reaped yet (so the pid is still its own).
+pub(in crate::pool::process) fn kill(pid: libc::pid_t, signal: libc::c_int) {
+    // SAFETY: no memory is involved. The only failures: it is dead already, or no such signal.
+    unsafe { libc::kill(pid, signal) };
+}
+
+/// Waits for a child (or any, for -1) to die and returns its pid and raw status. With `wait` false
+/// it may return 0 as the pid: nobody has died.
+pub(in crate::pool::process) fn wait_for_child(
+    pid: libc::pid_t,
+    wait: bool,
+) -> io::Result<(libc::pid_t, libc::c_int)> {
+    let mut status = 0;
+    let flags = if wait { 0 } else { libc::WNOHANG };
+    // SAFETY: the status lives on the stack for the whole call.
+    let dead = retry(|| unsafe { libc::waitpid(pid, &mut status, flags) as isize })?;
+    Ok((dead as libc::pid_t, status))
+}
+
+/// Ties this process to its parent: when the parent dies, the kernel kills this one too.
+///
+/// The parent may have died just before the call, so its pid is checked after it.
+pub(in crate::pool::process) fn die_with_parent(parent: libc::pid_t) {
+    // SAFETY: no memory is involved.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    if parent_pid() != parent {
+        exit_now(0);
+    }
+}
+
+/// Names this process, as `ps` and `top` show it.
+pub(in crate::pool::process) fn set_name(name: &CStr) {
+    // SAFETY: the name ends in a NUL; the kernel copies at most 16 bytes of it.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+}
+
+/// Leaves at once: no exit handlers, no destructors, no flush of inherited buffers.
+pub(in crate::pool::process) fn exit_now(code: libc::c_int) -> ! {
+    // SAFETY: _exit is always allowed.
+    unsafe { libc::_exit(code) }
+}
+
+/// Every signal, or none.
+fn signal_set(full: bool) -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: both calls initialise the set.
+    unsafe {
+        if full {
+            libc::sigfillset(set.as_mut_ptr());
+        } else {
+            libc::sigemptyset(set.as_mut_ptr());
+        }
+        set.assume_init()
+    }
+}
+
+/// Blocks every signal (those that can be) in this thread and returns the mask as it was.
+pub(in crate::pool::process) fn block_signals() -> libc::sigset_t {
+    set_signal_mask(&signal_set(true))
+}
+
+/// Lets every signal through to this thread.
+pub(in crate::pool::process) fn unblock_signals() {
+    set_signal_mask(&signal_set(false));
+}
+
+/// Replaces this thread's signal mask and returns the one before.
+pub(in crate::pool::process) fn set_signal_mask(mask: &libc::sigset_t) -> libc::sigset_t {
+    let mut before = signal_set(false);
+    // SAFETY: both sets are initialised and live for the whole call.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, &mut before) };
+    before
+}
+
+/// Sets a signal to `SIG_DFL` or `SIG_IGN`.
+pub(in crate::pool::process) fn set_signal(signal: libc::c_int, action: libc::sighandler_t) {
+    // SAFETY: the two constants install no code. Failure: the signal cannot be changed.
+    unsafe { libc::signal(signal, action) };
+}
+
+/// Puts every signal that has a handler back to its default and leaves ignored ones ignored: the
+/// rule of execve(2). An inherited handler would act on what it shares with the parent (the
+/// self-pipe of an event loop, say) in the parent's place.
+///
+/// SIGSEGV and SIGBUS keep theirs: std's handler, which tells a stack overflow from other faults.
+pub(in crate::pool::process) fn reset_signal_handlers() {
+    for signal in 1..=libc::SIGRTMAX() {
+        if signal == libc::SIGSEGV || signal == libc::SIGBUS {
+            continue;
+        }
+        let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: the call only fills `action`, and all zero (left when it fails) is valid too.
+        let action = unsafe {
+            libc::sigaction(signal, ptr::null(), action.as_mut_ptr());
+            action.assume_init()
+        };
+        if action.sa_sigaction != libc::SIG_IGN && action.sa_sigaction != libc::SIG_DFL {
+            set_signal(signal, libc::SIG_DFL);
+        }
+    }
+}
+
+/// A descriptor that becomes readable when a child dies. SIGCHLD must be blocked.
+pub(in crate::pool::process) fn child_signals() -> io::Result<OwnedFd> {
+    let mut set = signal_set(false);
+    // SAFETY: the set is initialised; the descriptor is new and owned by nobody else.
+    unsafe {
+        libc::sigaddset(&mut set, libc::SIGCHLD);
+        let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+        let fd = retry(|| libc::signalfd(-1, &set, flags) as isize)?;
+        Ok(OwnedFd::from_raw_fd(fd as RawFd))
+    }
+}
+
+/// The number of threads of this process.
+pub(in crate::pool::process) fn thread_count() -> io::Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/task")?.count())
+}
+
+/// Puts `/dev/null` in the place of every open descriptor except `keep` and the standard three,
+/// and of those three where they are closed.
+///
+/// Not closed: a static of the program may own such a descriptor, and its number must never come
+/// to name a stranger's file (that is what I/O safety means). What stood behind the number is let
+/// go all the same: nobody waits in vain for a pipe's end because this process holds it.
+pub(in crate::pool::process) fn plug_descriptors(keep: &OwnedFd) -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    let mut numbers = vec![0, 1, 2];
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        numbers.extend(
+            entry?
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<RawFd>().ok()),
+        );
+    }
+    for fd in numbers {
+        // SAFETY: F_GETFD only asks.
+        let open = unsafe { libc::fcntl(fd, libc::F_GETFD) } != -1;
+        let standard = fd <= libc::STDERR_FILENO;
+        if open == standard || fd == keep.as_raw_fd() || fd == null.as_raw_fd() {
+            continue;
+        }
+        let flags = if standard { 0 } else { libc::O_CLOEXEC };
+        // SAFETY: whoever owned the number goes on owning it; only what is behind it changes.
+        retry(|| unsafe { libc::dup3(null.as_raw_fd(), fd, flags) as isize })?;
+    }
+    Ok(())
+}
