@@ -162,7 +162,8 @@ fn a_worker_that_would_not_stop_is_reported() {
     let still = executor
         .shutdown_timeout(Duration::from_millis(20))
         .unwrap_err();
-    assert_eq!(still.workers, 1);
+    // The stuck one; on a busy machine the other one may need longer than that, too.
+    assert!((1..=2).contains(&still.workers), "{still:?}");
     drop(release);
 }
 

@@ -221,7 +221,8 @@ fn what_does_not_stop_in_time_is_counted() {
         .detach();
     start.recv().unwrap();
     let still = runtime.shutdown_timeout(5 * MS).unwrap_err();
-    assert_eq!(still.workers, 1);
+    // The stuck one; on a busy machine the other one may need longer than that, too.
+    assert!((1..=2).contains(&still.workers), "{still:?}");
     drop(go);
     let runtime = Runtime::builder().worker_threads(2).build().unwrap();
     runtime.spawn(std::future::pending::<()>()).detach();
