@@ -234,7 +234,8 @@ fn a_shutdown_that_a_poll_holds_up_says_so_and_ends_with_it() {
     let still = executor
         .shutdown_timeout(Duration::from_millis(20))
         .unwrap_err();
-    assert_eq!(still.workers, 1);
+    // The stuck one; on a busy machine the other one may need longer than that, too.
+    assert!((1..=2).contains(&still.workers), "{still:?}");
     assert_eq!(drops.count(), 0);
     release.send(()).unwrap();
     assert!(matches!(task.join(), Err(JoinError::Cancelled)));
