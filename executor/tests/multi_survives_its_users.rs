@@ -126,6 +126,7 @@ fn a_waker_that_panics_in_the_driver_costs_no_worker() {
 fn hooks_that_panic_cost_no_worker() {
     let executor = MultiBuilder::new(2)
         .on_thread_start(|| panic!("on start"))
+        .on_thread_park(|| panic!("on park"))
         .on_thread_stop(|| panic!("on stop"))
         .build(Parker::new())
         .unwrap();

@@ -5,6 +5,7 @@
 //! in one must not cost the others their wake-up. Next: `readiness.rs`.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
 
 /// A list of wakers. Dropping it calls those that are left.
@@ -12,23 +13,24 @@ use std::task::Waker;
 pub(crate) struct Wakes(VecDeque<Waker>);
 
 impl Wakes {
-    /// Calls them all, in order. (6 wake)
+    /// Calls them all, in order. (6 wake) The first panic goes on when all have been called.
     pub(crate) fn call(&mut self) {
-        struct Rest<'a>(&'a mut VecDeque<Waker>);
-
-        impl Drop for Rest<'_> {
-            fn drop(&mut self) {
-                // Reached with a non-empty list only while a waker's panic unwinds: the others
-                // are called first. A second panic then aborts the process, as Rust has it.
-                while let Some(waker) = self.0.pop_front() {
-                    waker.wake();
+        let mut first = None;
+        while let Some(waker) = self.0.pop_front() {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                // Of the others the panic hook has printed the message. They are forgotten, not
+                // dropped: that could panic in turn.
+                match first {
+                    None => first = Some(panic),
+                    Some(_) => std::mem::forget(panic),
                 }
             }
         }
-
-        let rest = Rest(&mut self.0);
-        while let Some(waker) = rest.0.pop_front() {
-            waker.wake();
+        match first {
+            // Reached in a destructor, perhaps: a panic on top of a panic would be the end.
+            Some(panic) if std::thread::panicking() => std::mem::forget(panic),
+            Some(panic) => resume_unwind(panic),
+            None => {}
         }
     }
 }
@@ -48,7 +50,6 @@ impl Drop for Wakes {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
@@ -70,17 +71,24 @@ mod tests {
     }
 
     #[test]
-    fn a_panicking_waker_does_not_cost_the_others_their_wake_up() {
-        let count = Arc::new(Count(AtomicUsize::new(0)));
-        let mut wakes = Wakes::default();
-        wakes.extend([
-            count.clone().into(),
-            Arc::new(Panics).into(),
-            count.clone().into(),
-        ]);
-        let result = catch_unwind(AssertUnwindSafe(|| wakes.call()));
-        assert!(result.is_err());
-        assert!(wakes.0.is_empty());
-        assert_eq!(count.0.load(Ordering::Relaxed), 2);
+    fn wakers_that_panic_do_not_cost_the_others_their_wake_up() {
+        for unwinding in [false, true] {
+            let count = Arc::new(Count(AtomicUsize::new(0)));
+            let panics = || Arc::new(Panics).into();
+            let mut wakes = Wakes::default();
+            wakes.extend([
+                count.clone().into(),
+                panics(),
+                count.clone().into(),
+                panics(),
+                count.clone().into(),
+            ]);
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                let _wakes = wakes;
+                assert!(!unwinding, "the owner of the list");
+            }));
+            assert!(result.is_err());
+            assert_eq!(count.0.load(Ordering::Relaxed), 3);
+        }
     }
 }

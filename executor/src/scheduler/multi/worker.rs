@@ -415,7 +415,7 @@ impl Worker {
     /// stay with it while it sleeps.
     fn pass_on(&self) {
         if let Some(hook) = &self.shared.on_park {
-            hook();
+            contain(|| hook());
         }
     }
 
