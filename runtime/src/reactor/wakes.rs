@@ -4,6 +4,7 @@
 //! who finds wakers under a lock puts them here, lets go of the lock, and then calls them. A panic
 //! in one must not cost the others their wake-up. Next: `readiness.rs`.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
@@ -22,17 +23,22 @@ impl Wakes {
                 // dropped: that could panic in turn.
                 match first {
                     None => first = Some(panic),
-                    Some(_) => std::mem::forget(panic),
+                    Some(_) => discard(panic),
                 }
             }
         }
         match first {
             // Reached in a destructor, perhaps: a panic on top of a panic would be the end.
-            Some(panic) if std::thread::panicking() => std::mem::forget(panic),
+            Some(panic) if std::thread::panicking() => discard(panic),
             Some(panic) => resume_unwind(panic),
             None => {}
         }
     }
+}
+
+/// Drops what a waker panicked with. Its drop may panic in turn: that one's memory is the price.
+fn discard(panic: Box<dyn Any + Send>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(panic))).map_err(std::mem::forget);
 }
 
 impl Extend<Waker> for Wakes {
