@@ -19,7 +19,7 @@
 //!    `driver.rs` (what a worker sleeps on)
 //! 2. `task/`: `schedule.rs`, `state.rs`, `cell.rs`, `waker.rs`, `harness.rs`, `join.rs`,
 //!    `promise.rs`, `completion/`
-//! 3. `scheduler/`: `yield_now.rs`, `live.rs`, `single.rs`, `queue/`, `multi/`, `spawn.rs`
+//! 3. `scheduler/`: `yield_now.rs`, `live.rs`, `metrics.rs`, `single.rs`, `queue/`, `multi/`, `spawn.rs`
 //! 4. `pool/`: `cpus.rs`, `executor.rs`, `sequential.rs`, `thread/`, `process/`
 //!
 //! # Life of a wake-up

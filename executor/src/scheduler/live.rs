@@ -7,7 +7,7 @@
 //!
 //! Owns      one reference per listed task. Not synchronised: the owner is one thread, or a lock.
 //! Cost      8 bytes per task (amortised: a growing vector), no allocation per task.
-//! Next: `single.rs`.
+//! Next: `metrics.rs`.
 
 use crate::task::cell::{Header, Slot, Task};
 use std::ptr::{NonNull, without_provenance_mut};

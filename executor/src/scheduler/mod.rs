@@ -1,16 +1,19 @@
 //! WHAT NEXT: which task runs next, and on which thread.
 //!
-//! Reading order: `yield_now.rs`, `live.rs` (the tasks that exist), `single.rs` (one thread),
-//! `queue/` and `multi/` (many threads), `spawn.rs` (onto whichever of them this thread is in).
+//! Reading order: `yield_now.rs`, `live.rs` (the tasks that exist), `metrics.rs` (what a worker has
+//! done), `single.rs` (one thread), `queue/` and `multi/` (many threads), `spawn.rs` (onto whichever
+//! of them this thread is in).
 
 mod live;
+mod metrics;
 mod multi;
 mod queue;
 mod single;
 mod spawn;
 mod yield_now;
 
-pub use multi::{MultiBuilder, MultiExecutor, MultiHandle, StillRunning, WorkerMetrics};
+pub use metrics::WorkerMetrics;
+pub use multi::{MultiBuilder, MultiExecutor, MultiHandle, StillRunning};
 pub use single::{LocalExecutor, SpawnHandle};
 pub use spawn::{spawn, spawn_local};
 pub use yield_now::{YieldNow, yield_now};

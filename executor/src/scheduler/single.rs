@@ -32,6 +32,7 @@
 //! Source    the queue pair is that of `tokio::runtime::scheduler::current_thread`.
 
 use super::live::LiveTasks;
+use super::metrics::{Counters, WorkerMetrics};
 use crate::block_on::Entered;
 use crate::driver::Driver;
 use crate::park::Parker;
@@ -96,6 +97,8 @@ struct Shared {
     /// the lock with each push, cleared under the lock when it is drained.
     injected: AtomicBool,
     unparker: Waker,
+    /// Written on the owner's thread.
+    counters: Counters,
 }
 
 struct Local {
@@ -168,6 +171,7 @@ impl Shared {
             self.injected.store(false, Ordering::Relaxed);
             std::mem::take(&mut inject.queue)
         };
+        self.counters.wakes.add(work.len() as u64);
         // SAFETY: the owner's thread; moving pointers runs no user code.
         unsafe {
             self.with_local(|local| {
@@ -257,6 +261,7 @@ impl LocalExecutor {
                 closed: false,
             }),
             injected: AtomicBool::new(false),
+            counters: Counters::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -294,6 +299,17 @@ impl LocalExecutor {
         }
     }
 
+    /// What the thread has done, whether it is inside `block_on` now or not. There is nobody to
+    /// steal from, and nowhere to overflow to.
+    pub fn metrics(&self) -> WorkerMetrics {
+        self.shared.counters.read(self.ready_tasks())
+    }
+
+    /// How many spawns and wakes from other threads wait to be let in.
+    pub fn inject_depth(&self) -> usize {
+        lock(&self.shared.inject).queue.len()
+    }
+
     /// Runs `future` to completion, and every task of this executor meanwhile.
     ///
     /// Returns as soon as `future` is ready; tasks that are still alive go on in the next
@@ -329,6 +345,7 @@ impl LocalExecutor {
                     break;
                 };
                 runnable.run();
+                self.shared.counters.polls.count();
                 polls += 1;
                 ahead = ahead.saturating_sub(1);
             }
@@ -341,6 +358,7 @@ impl LocalExecutor {
             if self.ready_tasks() == 0 && !root.is_woken() {
                 // (4) Nothing to run. Whoever brings work from now on unparks us (I3).
                 polls = 0;
+                self.shared.counters.parks.count();
                 driver.park(None);
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! The end of this room; next: `../spawn.rs`.
 
+use super::super::metrics::WorkerMetrics;
 use super::idle::MAX_WORKERS;
 use super::shared::{Hook, Shared};
 use super::worker::{Outside, Worker};
@@ -12,7 +13,6 @@ use crate::park::Parker;
 use crate::task::join::JoinHandle;
 use std::fmt;
 use std::io;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -72,25 +72,6 @@ pub struct MultiHandle {
 pub struct StillRunning {
     /// Worker threads that are inside a poll which does not return.
     pub workers: usize,
-}
-
-/// What one worker has done so far, and how much waits for it now.
-///
-/// The numbers are read while the worker goes on: each is right by itself, but they belong to
-/// slightly different moments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct WorkerMetrics {
-    /// Polls of tasks.
-    pub polls: u64,
-    /// Successful visits to another worker's queue.
-    pub steals: u64,
-    /// Times it went to sleep.
-    pub parks: u64,
-    /// Times its queue was full and half of it moved to the inject queue.
-    pub overflows: u64,
-    /// Tasks in its queue now.
-    pub queue_depth: usize,
 }
 
 impl MultiBuilder {
@@ -234,15 +215,10 @@ impl MultiExecutor {
 
     /// What each worker has done.
     pub fn worker_metrics(&self) -> Vec<WorkerMetrics> {
-        let metrics = self.shared.remotes.iter().map(|remote| WorkerMetrics {
-            // Relaxed: statistics.
-            polls: remote.counters.polls.load(Ordering::Relaxed),
-            steals: remote.counters.steals.load(Ordering::Relaxed),
-            parks: remote.counters.parks.load(Ordering::Relaxed),
-            overflows: remote.counters.overflows.load(Ordering::Relaxed),
-            queue_depth: remote.queue.len(),
-        });
-        metrics.collect()
+        let remotes = self.shared.remotes.iter();
+        remotes
+            .map(|remote| remote.counters.read(remote.queue.len()))
+            .collect()
     }
 
     /// How many tasks wait in the inject queue.

@@ -17,5 +17,5 @@ mod idle;
 mod shared;
 mod worker;
 
-pub use executor::{MultiBuilder, MultiExecutor, MultiHandle, StillRunning, WorkerMetrics};
+pub use executor::{MultiBuilder, MultiExecutor, MultiHandle, StillRunning};
 pub(super) use worker::spawn_here;

@@ -13,12 +13,12 @@
 //! | operation              | ordering | pairs with                                           |
 //! |------------------------|----------|------------------------------------------------------|
 //! | `next`: swap           | AcqRel   | the other side's swap: the task behind the pointer   |
-//! | `polls`: load + store  | Relaxed  | (nothing) one writer; read as a hint and a statistic |
 //! | `watched`              | SeqCst   | `Idle::counts`, as said in `Worker::is_on_watch`     |
 //!
 //! Next: `worker.rs`.
 
 use super::super::live::LiveTasks;
+use super::super::metrics::Counters;
 use super::super::queue::inject::InjectQueue;
 use super::super::queue::local::LocalQueue;
 use super::bed::Bed;
@@ -27,7 +27,7 @@ use super::worker::with_current;
 use crate::block_on::Entered;
 use crate::driver::Driver;
 use crate::park::Parker;
-use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use crate::sync::{Mutex, lock};
 use crate::task::cell::{Header, Slot, Task};
 use crate::task::harness::{Plain, Runnable, new_listed_task};
@@ -66,16 +66,6 @@ pub(super) struct Remote {
     pub(super) counters: Counters,
 }
 
-/// Written by one worker only, so a load and a store make an addition without a locked
-/// instruction.
-#[derive(Default)]
-pub(super) struct Counters {
-    pub(super) polls: AtomicU64,
-    pub(super) steals: AtomicU64,
-    pub(super) parks: AtomicU64,
-    pub(super) overflows: AtomicU64,
-}
-
 #[repr(align(128))]
 struct LiveList {
     list: Mutex<Live>,
@@ -84,13 +74,6 @@ struct LiveList {
 struct Live {
     tasks: LiveTasks,
     closed: bool,
-}
-
-/// Adds one to a counter that only the calling thread writes.
-#[inline]
-pub(super) fn count(counter: &AtomicU64) {
-    // Relaxed, and not one atomic addition: there is one writer.
-    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
 }
 
 impl Remote {

@@ -29,7 +29,7 @@
 //!           more thread, for what a sleeping worker can do.
 //! Source    the loop is Go's `schedule` and tokio's `multi_thread/worker.rs`. Next: `executor.rs`.
 
-use super::shared::{Remote, Shared, count};
+use super::shared::{Remote, Shared};
 use crate::block_on::Entered;
 use crate::error::contain;
 use crate::sync::atomic::{Ordering, fence};
@@ -218,7 +218,7 @@ impl Worker {
     /// The ring is full: its older half and the newcomer go to the inject queue, in order.
     #[cold]
     fn overflow(&self, runnable: Runnable) {
-        count(&self.remote().counters.overflows);
+        self.remote().counters.overflows.count();
         let refused = match self.remote().queue.take_half() {
             Some(half) => self
                 .shared
@@ -296,6 +296,7 @@ impl Worker {
         if !self.searching.get() {
             return None;
         }
+        self.remote().counters.searches.count();
         let workers = self.shared.workers();
         let start = self.next_random() as usize % workers;
         for victim in (start..workers)
@@ -304,7 +305,7 @@ impl Worker {
         {
             let victim = &self.shared.remotes[victim];
             if let Some(runnable) = victim.queue.steal_into(&self.remote().queue) {
-                count(&self.remote().counters.steals);
+                self.remote().counters.steals.count();
                 return Some(runnable);
             }
         }
@@ -324,17 +325,13 @@ impl Worker {
             .into_iter()
             .find_map(|worker| self.shared.remotes[worker].take_next());
         if rescued.is_some() {
-            count(&self.remote().counters.steals);
+            self.remote().counters.steals.count();
         }
         rescued
     }
 
     fn polls_of(&self, worker: usize) -> u64 {
-        // Relaxed: a statistic.
-        self.shared.remotes[worker]
-            .counters
-            .polls
-            .load(Ordering::Relaxed)
+        self.shared.remotes[worker].counters.polls.get()
     }
 
     /// Remembers everybody's polls. True: there were some since the last time.
@@ -358,7 +355,7 @@ impl Worker {
             self.see_to_watch();
         }
         runnable.run();
-        count(&self.remote().counters.polls);
+        self.remote().counters.polls.count();
     }
 
     /// I2: leaves the watch, if this worker has it, and wakes another to take it up, unless one is
@@ -393,7 +390,7 @@ impl Worker {
             // R3 of idle.rs; it may name us, and then the sleep below ends at once.
             shared.wake_one();
         }
-        count(&self.remote().counters.parks);
+        self.remote().counters.parks.count();
         let limit = self.is_on_watch().then_some(WATCH_INTERVAL);
         let bed = &self.remote().bed;
         match shared.driver.try_lock() {
@@ -402,7 +399,11 @@ impl Worker {
             }
             Err(_) => bed.sleep(limit),
         }
-        self.searching.set(shared.idle.got_up(self.index));
+        let woken = shared.idle.got_up(self.index);
+        if woken {
+            self.remote().counters.wakes.count();
+        }
+        self.searching.set(woken);
         self.watched.set(limit.is_some() && !self.searching.get());
         self.slept.set(true);
         // A batch from the driver: the first is for us, the others for whoever is free.
