@@ -21,8 +21,8 @@
 //!   `control.rs` (what pool and server say)
 //! - the other processes: `worker.rs`, `server.rs`, `fork_server.rs` (how a program starts it)
 //! - the pool: `job.rs`, `member.rs` (one worker), `crew.rs` and `crew/turnover.rs` (all of them,
-//!   and the queue), `shared.rs` (the lock), `manager.rs` (the thread), `pool.rs` (the API),
-//!   `builder.rs`
+//!   and the queue), `shared.rs` (the lock), `manager.rs` (the thread), `pool.rs` and
+//!   `pool/submit.rs` (the API), `builder.rs`
 
 mod builder;
 mod control;

@@ -1,33 +1,30 @@
 //! `ProcessPool`: what a program sees of all this.
 //!
 //! ```text
-//!   submit(function, argument)
-//!      | size_of::<F>() == 0           checked while compiling
-//!      | encode the argument           in the caller: a failure is this job's alone
-//!      | promise ──> JoinHandle<R>     the handle of every other mode
-//!      v
-//!   crew (lock) ──> worker             or the queue, and then the manager's turn
+//!   new, builder ──> ProcessPool ──> submit ...                pool/submit.rs
+//!                      |    |
+//!                      |    +──> workers, worker_pids, queued    a look at the crew
+//!                      v
+//!          shutdown, drop ──> close the crew, ring, wait for the manager's last step
 //! ```
 //!
-//! Next: `builder.rs`.
+//! The manager's thread is started by the first job.
+//!
+//! Next: `pool/submit.rs`.
+
+mod submit;
 
 use super::builder::ProcessPoolBuilder;
 use super::crew::{Crew, Phase};
-use super::entry::{Entry, encode, panicked};
 use super::fork_server::{self, Attachment, ForkServer};
 use super::image::Images;
-use super::job::{Job, Outcome, RemoteJob, unknown_code};
 use super::manager::Manager;
-use super::panics::catch;
-use super::shared::{Link, Shared};
+use super::shared::Shared;
 use super::sys;
 use crate::block_on::refuse_if_entered;
-use crate::error::{Crossing, JoinError};
-use crate::pool::executor::{Executor, Portable, Shutdown, refuse_captures};
-use crate::pool::thread::TrySubmitError;
+use crate::pool::executor::{Executor, Portable, Shutdown};
 use crate::sync::{Condvar, Mutex, MutexGuard, lock};
 use crate::task::join::JoinHandle;
-use crate::task::promise::promise;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -60,7 +57,7 @@ use std::thread;
 ///
 /// # Workers
 /// They are started when jobs ask for them, up to the number given, and wait for more. A worker
-/// that dies takes the one job that it was running along ([`JoinError::WorkerDied`]), and another
+/// that dies takes the one job that it was running along ([`JoinError::WorkerDied`](crate::JoinError::WorkerDied)), and another
 /// one is made when there is a job for it. Jobs that were waiting, even at that worker, are run by
 /// others. Workers ignore Ctrl-C (SIGINT): it goes to the program as well, which decides.
 ///
@@ -104,22 +101,6 @@ enum ManagerThread {
     Ended,
 }
 
-/// What to do with a job for which there is no room.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum WhenFull {
-    Wait,
-    Refuse,
-    /// For the manager's own thread (a waker, a decoder): if it waited, nobody made room.
-    Exceed,
-}
-
-/// Why a job was not taken.
-enum Refusal {
-    Full,
-    Closed,
-    Failed(io::Error),
-}
-
 impl ProcessPool {
     /// A pool of at most `workers` processes.
     ///
@@ -145,81 +126,6 @@ impl ProcessPool {
         })
     }
 
-    /// Starts `function(argument)` in a worker and returns its handle.
-    ///
-    /// The argument is encoded by the calling thread. Waits only where the queue is bounded and
-    /// full. Whatever goes wrong, here or later, is told by the handle: see [`JoinError`].
-    ///
-    /// # Cancellation
-    /// Dropping the handle detaches the job. [`JoinHandle::abort`] cancels it at once while it has
-    /// not begun; when it runs, its worker is killed, and the handle reports
-    /// [`JoinError::Cancelled`] as soon as that worker is dead.
-    ///
-    /// # Panics
-    /// With a bounded queue, on a thread that runs an executor: it might have to wait there. Use
-    /// [`try_submit`](Self::try_submit).
-    ///
-    /// # Cost
-    /// Three allocations and, when a worker is idle, one system call. Argument and result are each
-    /// copied into and out of a socket.
-    #[track_caller]
-    pub fn submit<F, A, R>(&self, function: F, argument: A) -> JoinHandle<R>
-    where
-        F: Fn(A) -> R + Copy + Send + 'static,
-        A: Portable,
-        R: Portable,
-    {
-        let when_full = self.when_full();
-        let (job, handle) = match self.prepare(&function, &argument) {
-            Ok(prepared) => prepared,
-            Err(handle) => return handle,
-        };
-        drop(argument); // before the wait for room
-        if let Err((job, refusal)) = self.enqueue(job, when_full) {
-            job.remote.finish(Outcome::Failed(match refusal {
-                Refusal::Failed(error) => JoinError::Start(error),
-                Refusal::Closed | Refusal::Full => JoinError::Closed,
-            }));
-        }
-        handle
-    }
-
-    /// As [`submit`](Self::submit), but never waits.
-    ///
-    /// # Errors
-    /// When a bounded queue is full, or the pool is shut down: with the argument inside.
-    pub fn try_submit<F, A, R>(
-        &self,
-        function: F,
-        argument: A,
-    ) -> Result<JoinHandle<R>, TrySubmitError<A>>
-    where
-        F: Fn(A) -> R + Copy + Send + 'static,
-        A: Portable,
-        R: Portable,
-    {
-        let crew = lock(&self.shared.crew);
-        match crew.phase {
-            // Now, and not after it was encoded in vain.
-            Phase::Open if !crew.has_room() => return Err(TrySubmitError::Full(argument)),
-            Phase::Open => drop(crew),
-            Phase::Closing | Phase::Ended => return Err(TrySubmitError::Closed(argument)),
-        }
-        let (job, handle) = match self.prepare(&function, &argument) {
-            Ok(prepared) => prepared,
-            Err(handle) => return Ok(handle),
-        };
-        match self.enqueue(job, WhenFull::Refuse) {
-            Ok(()) => Ok(handle),
-            Err((_, Refusal::Full)) => Err(TrySubmitError::Full(argument)),
-            Err((_, Refusal::Closed)) => Err(TrySubmitError::Closed(argument)),
-            Err((job, Refusal::Failed(error))) => {
-                job.remote.finish(Outcome::Failed(JoinError::Start(error)));
-                Ok(handle)
-            }
-        }
-    }
-
     /// At most so many worker processes.
     pub fn workers(&self) -> usize {
         lock(&self.shared.crew).limit()
@@ -235,7 +141,7 @@ impl ProcessPool {
         lock(&self.shared.crew).waiting()
     }
 
-    /// Takes no more jobs: a later `submit` returns a handle that reports [`JoinError::Closed`].
+    /// Takes no more jobs: a later `submit` returns a handle that reports [`JoinError::Closed`](crate::JoinError::Closed).
     /// What happens to the jobs that wait, and whether this call does, is in `how`. Running jobs
     /// run on. May be called more than once and from any thread.
     ///
@@ -273,15 +179,6 @@ impl ProcessPool {
         }
     }
 
-    #[track_caller]
-    fn when_full(&self) -> WhenFull {
-        if !lock(&self.shared.crew).is_bounded() || self.is_manager() {
-            return WhenFull::Exceed;
-        }
-        refuse_if_entered();
-        WhenFull::Wait
-    }
-
     fn wait_for_end(&self) {
         let mut crew = lock(&self.shared.crew);
         while crew.phase != Phase::Ended {
@@ -293,77 +190,6 @@ impl ProcessPool {
         if let ManagerThread::Running(thread) = manager {
             let _ = thread.join();
         }
-    }
-
-    /// The job and its handle; or, when the argument cannot be encoded, a handle that says so.
-    fn prepare<F, A, R>(
-        &self,
-        function: &F,
-        argument: &A,
-    ) -> Result<(Job, JoinHandle<R>), JoinHandle<R>>
-    where
-        F: Fn(A) -> R + Copy + Send + 'static,
-        A: Portable,
-        R: Portable,
-    {
-        refuse_captures::<F>();
-        let entry = Entry::of::<F, A, R>(function);
-        let (promise, handle) = promise(Link(self.shared.clone()));
-        let remote: Box<dyn RemoteJob> = Box::new(promise);
-        let reason = match catch(|| encode(argument)) {
-            Ok(Ok(argument)) if Entry::at(entry.address(), &self.images).is_some() => {
-                let entry = entry.address();
-                let job = Job {
-                    remote,
-                    order: 0, // given when it is accepted
-                    entry,
-                    argument,
-                };
-                return Ok((job, handle));
-            }
-            Ok(Ok(_)) => {
-                remote.finish(Outcome::Failed(JoinError::Start(unknown_code())));
-                return Err(handle);
-            }
-            Ok(Err(reason)) => reason,
-            Err(panic) => panicked(&panic),
-        };
-        let reason = reason.into_boxed_str();
-        let crossing = Crossing::EncodeArgument;
-        remote.finish(Outcome::Failed(JoinError::Codec { crossing, reason }));
-        Err(handle)
-    }
-
-    /// Gives the job to the crew.
-    fn enqueue(&self, job: Job, when_full: WhenFull) -> Result<(), (Job, Refusal)> {
-        let mut crew = lock(&self.shared.crew);
-        if crew.phase == Phase::Open && !crew.managed {
-            drop(crew);
-            if let Err(error) = self.start_manager() {
-                return Err((job, Refusal::Failed(error)));
-            }
-            crew = lock(&self.shared.crew);
-        }
-        while crew.phase == Phase::Open && !crew.orphaned && !crew.has_room() {
-            match when_full {
-                WhenFull::Wait => crew = wait(&self.shared.room, crew),
-                WhenFull::Refuse => return Err((job, Refusal::Full)),
-                WhenFull::Exceed => break,
-            }
-        }
-        if crew.phase != Phase::Open {
-            return Err((job, Refusal::Closed));
-        }
-        if crew.orphaned {
-            return Err((job, Refusal::Failed(fork_server::gone())));
-        }
-        if self
-            .shared
-            .change_locked(crew, |crew, out| crew.accept(job, out))
-        {
-            self.shared.ring();
-        }
-        Ok(())
     }
 
     fn start_manager(&self) -> io::Result<()> {

@@ -1,0 +1,201 @@
+//! Submitting: from a function and its argument to bytes in the crew's queue.
+//!
+//! ```text
+//!   submit(function, argument)
+//!      | size_of::<F>() == 0           checked while compiling
+//!      | encode the argument           in the caller: a failure is this job's alone
+//!      | promise ──> JoinHandle<R>     the handle of every other mode
+//!      v
+//!   crew (lock) ──> worker             or the queue, and then the manager's turn
+//! ```
+//!
+//! Next: `builder.rs`.
+
+use super::{ProcessPool, wait};
+use crate::block_on::refuse_if_entered;
+use crate::error::{Crossing, JoinError};
+use crate::pool::executor::{Portable, refuse_captures};
+use crate::pool::process::crew::Phase;
+use crate::pool::process::entry::{Entry, encode, panicked};
+use crate::pool::process::fork_server;
+use crate::pool::process::job::{Job, Outcome, RemoteJob, unknown_code};
+use crate::pool::process::panics::catch;
+use crate::pool::process::shared::Link;
+use crate::pool::thread::TrySubmitError;
+use crate::sync::lock;
+use crate::task::join::JoinHandle;
+use crate::task::promise::promise;
+use std::io;
+
+/// What to do with a job for which there is no room.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WhenFull {
+    Wait,
+    Refuse,
+    /// For the manager's own thread (a waker, a decoder): if it waited, nobody made room.
+    Exceed,
+}
+
+/// Why a job was not taken.
+enum Refusal {
+    Full,
+    Closed,
+    Failed(io::Error),
+}
+
+impl ProcessPool {
+    /// Starts `function(argument)` in a worker and returns its handle.
+    ///
+    /// The argument is encoded by the calling thread. Waits only where the queue is bounded and
+    /// full. Whatever goes wrong, here or later, is told by the handle: see [`JoinError`].
+    ///
+    /// # Cancellation
+    /// Dropping the handle detaches the job. [`JoinHandle::abort`] cancels it at once while it has
+    /// not begun; when it runs, its worker is killed, and the handle reports
+    /// [`JoinError::Cancelled`] as soon as that worker is dead.
+    ///
+    /// # Panics
+    /// With a bounded queue, on a thread that runs an executor: it might have to wait there. Use
+    /// [`try_submit`](Self::try_submit).
+    ///
+    /// # Cost
+    /// Three allocations and, when a worker is idle, one system call. Argument and result are each
+    /// copied into and out of a socket.
+    #[track_caller]
+    pub fn submit<F, A, R>(&self, function: F, argument: A) -> JoinHandle<R>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Portable,
+        R: Portable,
+    {
+        let when_full = self.when_full();
+        let (job, handle) = match self.prepare(&function, &argument) {
+            Ok(prepared) => prepared,
+            Err(handle) => return handle,
+        };
+        drop(argument); // before the wait for room
+        if let Err((job, refusal)) = self.enqueue(job, when_full) {
+            job.remote.finish(Outcome::Failed(match refusal {
+                Refusal::Failed(error) => JoinError::Start(error),
+                Refusal::Closed | Refusal::Full => JoinError::Closed,
+            }));
+        }
+        handle
+    }
+
+    /// As [`submit`](Self::submit), but never waits.
+    ///
+    /// # Errors
+    /// When a bounded queue is full, or the pool is shut down: with the argument inside.
+    pub fn try_submit<F, A, R>(
+        &self,
+        function: F,
+        argument: A,
+    ) -> Result<JoinHandle<R>, TrySubmitError<A>>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Portable,
+        R: Portable,
+    {
+        let crew = lock(&self.shared.crew);
+        match crew.phase {
+            // Now, and not after it was encoded in vain.
+            Phase::Open if !crew.has_room() => return Err(TrySubmitError::Full(argument)),
+            Phase::Open => drop(crew),
+            Phase::Closing | Phase::Ended => return Err(TrySubmitError::Closed(argument)),
+        }
+        let (job, handle) = match self.prepare(&function, &argument) {
+            Ok(prepared) => prepared,
+            Err(handle) => return Ok(handle),
+        };
+        match self.enqueue(job, WhenFull::Refuse) {
+            Ok(()) => Ok(handle),
+            Err((_, Refusal::Full)) => Err(TrySubmitError::Full(argument)),
+            Err((_, Refusal::Closed)) => Err(TrySubmitError::Closed(argument)),
+            Err((job, Refusal::Failed(error))) => {
+                job.remote.finish(Outcome::Failed(JoinError::Start(error)));
+                Ok(handle)
+            }
+        }
+    }
+
+    #[track_caller]
+    fn when_full(&self) -> WhenFull {
+        if !lock(&self.shared.crew).is_bounded() || self.is_manager() {
+            return WhenFull::Exceed;
+        }
+        refuse_if_entered();
+        WhenFull::Wait
+    }
+
+    /// The job and its handle; or, when the argument cannot be encoded, a handle that says so.
+    fn prepare<F, A, R>(
+        &self,
+        function: &F,
+        argument: &A,
+    ) -> Result<(Job, JoinHandle<R>), JoinHandle<R>>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Portable,
+        R: Portable,
+    {
+        refuse_captures::<F>();
+        let entry = Entry::of::<F, A, R>(function);
+        let (promise, handle) = promise(Link(self.shared.clone()));
+        let remote: Box<dyn RemoteJob> = Box::new(promise);
+        let reason = match catch(|| encode(argument)) {
+            Ok(Ok(argument)) if Entry::at(entry.address(), &self.images).is_some() => {
+                let entry = entry.address();
+                let job = Job {
+                    remote,
+                    order: 0, // given when it is accepted
+                    entry,
+                    argument,
+                };
+                return Ok((job, handle));
+            }
+            Ok(Ok(_)) => {
+                remote.finish(Outcome::Failed(JoinError::Start(unknown_code())));
+                return Err(handle);
+            }
+            Ok(Err(reason)) => reason,
+            Err(panic) => panicked(&panic),
+        };
+        let reason = reason.into_boxed_str();
+        let crossing = Crossing::EncodeArgument;
+        remote.finish(Outcome::Failed(JoinError::Codec { crossing, reason }));
+        Err(handle)
+    }
+
+    /// Gives the job to the crew.
+    fn enqueue(&self, job: Job, when_full: WhenFull) -> Result<(), (Job, Refusal)> {
+        let mut crew = lock(&self.shared.crew);
+        if crew.phase == Phase::Open && !crew.managed {
+            drop(crew);
+            if let Err(error) = self.start_manager() {
+                return Err((job, Refusal::Failed(error)));
+            }
+            crew = lock(&self.shared.crew);
+        }
+        while crew.phase == Phase::Open && !crew.orphaned && !crew.has_room() {
+            match when_full {
+                WhenFull::Wait => crew = wait(&self.shared.room, crew),
+                WhenFull::Refuse => return Err((job, Refusal::Full)),
+                WhenFull::Exceed => break,
+            }
+        }
+        if crew.phase != Phase::Open {
+            return Err((job, Refusal::Closed));
+        }
+        if crew.orphaned {
+            return Err((job, Refusal::Failed(fork_server::gone())));
+        }
+        if self
+            .shared
+            .change_locked(crew, |crew, out| crew.accept(job, out))
+        {
+            self.shared.ring();
+        }
+        Ok(())
+    }
+}
