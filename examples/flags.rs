@@ -1,7 +1,7 @@
 //! Download country flags in every concurrency mode, and compare.
 //!
 //! ```text
-//! cargo run --release --example flags                      # five flags, four ways, no network
+//! cargo run --release --example flags                      # five flags, five ways, no network
 //! cargo run --release --example flags -- --all -m 249 --mode async --delay 100ms
 //! cargo run --release --example flags -- --help
 //! ```

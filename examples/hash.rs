@@ -1,7 +1,7 @@
 //! Hash random bytes in every concurrency mode, and compare.
 //!
 //! ```text
-//! cargo run --release --example hash                       # 20 jobs of 1 MiB, four ways
+//! cargo run --release --example hash                       # 20 jobs of 1 MiB, five ways
 //! cargo run --release --example hash -- --gil --size 16MiB # and with CPython's lock
 //! cargo run --release --example hash -- --help
 //! ```

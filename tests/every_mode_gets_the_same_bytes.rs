@@ -9,7 +9,13 @@ use support::{Ended, Report, Scratch, run};
 use workloads::digest::sha256;
 use workloads::flags::countries;
 
-const MODES: [&str; 4] = ["sequential", "threads", "processes", "async"];
+const MODES: [&str; 5] = [
+    "sequential",
+    "threads",
+    "processes",
+    "async",
+    "async-threads",
+];
 
 /// What `--json` wrote, and what was printed meanwhile.
 fn measured(program: &str, args: &str, scratch: &Scratch) -> (Report, Ended) {
@@ -84,6 +90,11 @@ fn items_name_the_workers_that_did_them_on_one_clock() {
         match mode {
             "threads" => assert!(pids == own && many(&tids) && tids.is_disjoint(&own)),
             "processes" => assert!(many(&pids) && pids == tids && pids.is_disjoint(&own)),
+            // Which of the three ends a download is chance; the main thread never does.
+            "async-threads" => assert!(
+                pids == own && tids.len() <= 3 && tids.is_disjoint(&own),
+                "{tids:?}"
+            ),
             _ => assert!(pids == own && tids == own, "{mode}: {pids:?} {tids:?}"),
         }
         let time = |value: &Value| value.as_f64().unwrap();
@@ -108,6 +119,7 @@ fn items_name_the_workers_that_did_them_on_one_clock() {
         }
     }
     assert_eq!(report.mode("threads")["workers"], 3);
+    assert_eq!(report.mode("async-threads")["workers"], 3);
     assert_eq!(report.mode("sequential")["speedup"], 1.0);
 }
 
@@ -177,10 +189,8 @@ fn hash_jobs_with_a_seed_give_the_same_digests_in_every_mode_and_run() {
     let args = "--gil --jobs 6 --size 300KiB --rounds 2 --seed 7 -w 2";
     let (first, ended) = measured("hash", args, &scratch);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert_eq!(
-        first.modes(),
-        ["sequential", "threads-gil", "threads", "processes", "async"]
-    );
+    let with_gil = [&MODES[..1], &["threads-gil"], &MODES[1..]].concat();
+    assert_eq!(first.modes(), with_gil);
     let expected = digests(&first, "sequential");
     assert_eq!(expected.values().collect::<BTreeSet<_>>().len(), 6);
     let (second, _) = measured("hash", args, &scratch);
@@ -202,6 +212,18 @@ fn hash_jobs_with_a_seed_give_the_same_digests_in_every_mode_and_run() {
         ended.stdout.contains("hashed job-06 in process:"),
         "{ended:?}"
     );
+}
+
+#[test]
+fn tasks_that_compute_are_spread_over_the_workers() {
+    let scratch = Scratch::new("spread");
+    // A fifth of a second each: a worker that is free has time to steal.
+    let args = "--jobs 4 --size 1MiB --rounds 200 -w 2 --mode async-threads";
+    let (report, ended) = measured("hash", args, &scratch);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let tids = distinct(&report, "async-threads", "tid");
+    assert_eq!(tids.len(), 2, "{tids:?}");
+    assert!(!tids.contains(&u64::from(ended.pid)));
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn the_error_server_fails_the_same_flags_in_every_mode() {
         .filter(|status| *status == "error")
         .count();
     assert!((1..60).contains(&failed), "{failed} of 60 failed");
-    for mode in ["threads", "processes", "async"] {
+    for mode in ["threads", "processes", "async", "async-threads"] {
         assert_eq!(statuses(mode), expected, "{mode}");
         for item in report.with_status(mode, "error") {
             let error = item["error"].as_str().unwrap();
@@ -49,10 +49,11 @@ fn the_error_server_fails_the_same_flags_in_every_mode() {
 
 #[test]
 fn retries_give_failed_flags_another_chance() {
-    let args = "-s error --error-rate 50% --seed 3 --delay 1ms --all -l 60 --mode threads,async";
-    let ended = run("flags", &format!("{args} --retries 20 --json -"));
+    let modes = ["threads", "async", "async-threads"];
+    let args = "-s error --error-rate 50% --seed 3 --delay 1ms --all -l 60 --retries 20 --json -";
+    let ended = run("flags", &format!("{args} --mode {}", modes.join(",")));
     let report = Report::parse(&ended.stdout);
-    for mode in ["threads", "async"] {
+    for mode in modes {
         assert_eq!(report.with_status(mode, "ok").len(), 60, "{mode}");
     }
     assert_eq!(ended.code, Some(0), "{ended:?}");

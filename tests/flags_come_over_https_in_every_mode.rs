@@ -76,7 +76,7 @@ fn every_mode_speaks_tls_to_those_it_was_told_to_trust_and_to_nobody_else() {
     let trusting = run("flags", &format!("{args} --cacert {}", roots.display()));
     assert_eq!(trusting.code, Some(0), "{trusting:?}");
     let report = Report::parse(&trusting.stdout);
-    assert_eq!(report.modes().len(), 4);
+    assert_eq!(report.modes().len(), 5);
     for mode in report.modes() {
         for item in report.items(mode) {
             let country = countries::by_name(item["name"].as_str().unwrap()).unwrap();

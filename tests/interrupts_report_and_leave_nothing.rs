@@ -8,6 +8,14 @@ use support::{Ended, Report, Scratch, start, start_into};
 use workloads::flags::countries;
 use workloads::report::model::thousands;
 
+const MODES: [&str; 5] = [
+    "sequential",
+    "threads",
+    "processes",
+    "async",
+    "async-threads",
+];
+
 /// The report of a run that was cut short in `mode` is there once and says so.
 #[track_caller]
 fn check(ended: &Ended, code: i32, json: &std::path::Path, mode: &str, expected: usize) {
@@ -80,6 +88,11 @@ fn ctrl_c_in_async_flags() {
 }
 
 #[test]
+fn ctrl_c_in_async_threads_flags() {
+    interrupt_flags("async-threads", Signal::INT, 130);
+}
+
+#[test]
 fn sigterm_in_processes_flags() {
     interrupt_flags("processes", Signal::TERM, 143);
 }
@@ -88,7 +101,7 @@ fn sigterm_in_processes_flags() {
 fn ctrl_c_while_a_request_waits_is_not_delayed_by_it() {
     // One minute of delay: whoever waited for the answer would meet the watchdog, or its report
     // would tell of a flag.
-    for mode in ["sequential", "threads", "processes", "async"] {
+    for mode in MODES {
         let args = format!("ye --delay 60s --timeout 60s --mode {mode}");
         let mut program = start("flags", &args);
         program.wait_for(mode);
@@ -101,7 +114,7 @@ fn ctrl_c_while_a_request_waits_is_not_delayed_by_it() {
 
 #[test]
 fn ctrl_c_in_every_hash_mode() {
-    for mode in ["sequential", "threads", "processes", "async"] {
+    for mode in MODES {
         interrupt_hash(mode, &format!("--mode {mode}"));
     }
     interrupt_hash("threads-gil", "--gil --mode threads");
@@ -122,7 +135,7 @@ fn interrupt_hash(mode: &str, args: &str) {
 
 #[test]
 fn nothing_is_printed_after_the_report() {
-    for mode in ["sequential", "threads", "processes", "async"] {
+    for mode in MODES {
         // Tiny jobs: their lines come as fast as they can be written.
         let args = format!("--jobs 100000 --size 1B -w 4 --mode {mode}");
         let mut program = start("hash", &args);

@@ -162,6 +162,8 @@ mod tests {
         assert_eq!(common(&[]).modes(), Mode::ALL);
         let modes = common(&["--mode", "async", "--mode", "threads,async"]).modes();
         assert_eq!(modes, [Mode::Async, Mode::Threads]);
+        let modes = common(&["--mode", "async-threads"]).modes();
+        assert_eq!(modes, [Mode::AsyncThreads]);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub trait Job: Portable {
 /// A sentence when the pool could not be made.
 ///
 /// # Panics
-/// For `Mode::Async`, whose jobs are not functions but futures: each program drives its own.
+/// For the async modes, whose jobs are not functions but futures: each program drives its own.
 pub fn run<J, F>(
     session: &Arc<Session>,
     mode: Mode,
@@ -60,7 +60,7 @@ where
             session.on_interrupt(move || doomed.kill());
             drive(session, &*pool, work, jobs);
         }
-        Mode::Async => unreachable!("async jobs are driven by their program"),
+        Mode::Async | Mode::AsyncThreads => unreachable!("async jobs are driven by their program"),
     }
     Ok(())
 }

@@ -16,18 +16,24 @@ pub enum Mode {
     Threads,
     /// A pool of forked worker processes
     Processes,
-    /// An event loop on one thread
+    /// An event loop and its tasks on one thread
     Async,
+    /// Tasks on several threads that steal each other's work
+    AsyncThreads,
 }
 
 impl Mode {
     /// What `--mode` means when it is not given, in the order of the report.
-    pub const ALL: [Mode; 4] = [
+    pub const ALL: [Mode; 5] = [
         Mode::Sequential,
         Mode::Threads,
         Mode::Processes,
         Mode::Async,
+        Mode::AsyncThreads,
     ];
+
+    /// The length of the longest name.
+    pub const NAME_WIDTH: usize = 13;
 
     /// The name on the command line, in the table and in JSON.
     pub fn name(self) -> &'static str {
@@ -37,6 +43,7 @@ impl Mode {
             Mode::Threads => "threads",
             Mode::Processes => "processes",
             Mode::Async => "async",
+            Mode::AsyncThreads => "async-threads",
         }
     }
 }
@@ -44,5 +51,21 @@ impl Mode {
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_command_line_and_keep_to_the_width() {
+        for mode in Mode::ALL {
+            let value = mode.to_possible_value().unwrap();
+            assert_eq!(value.get_name(), mode.name());
+            assert!(mode.name().len() <= Mode::NAME_WIDTH);
+        }
+        assert!(Mode::ThreadsGil.name().len() <= Mode::NAME_WIDTH);
+        assert!(Mode::ThreadsGil.to_possible_value().is_none());
     }
 }

@@ -3,7 +3,7 @@
 //! Reading order: `countries.rs` (which flags there are), `targets.rs` (which are asked for),
 //! `options.rs` (the command line), `save.rs` (whole files), `job.rs` (what one download needs to
 //! know), `download.rs` (its decisions), `blocking.rs` (in a thread or a process), `tasks.rs` (as
-//! one of many tasks), `program.rs` (mode by mode).
+//! one of many tasks, on one thread or on several), `program.rs` (mode by mode).
 
 pub mod blocking;
 pub mod countries;

@@ -52,12 +52,12 @@ struct Arguments {
     #[arg(short, long, value_name = "N", value_parser = limit)]
     limit: Option<usize>,
 
-    /// How many downloads async has under way at once [default: all, up to 100]
+    /// How many downloads the async modes have under way at once [default: all, up to 100]
     #[arg(short, long, value_name = "N", value_parser = concurrency)]
     max_concurrency: Option<usize>,
 
-    /// Threads or processes in a pool [default: 4 more than there are CPUs, up to 32, and no more
-    /// than there are flags]
+    /// Threads or processes in a pool, or threads under async-threads [default: 4 more than there
+    /// are CPUs, up to 32, and no more than there are flags; async-threads: one for each CPU]
     #[arg(short, long, value_name = "N", value_parser = cli::workers)]
     workers: Option<usize>,
 
@@ -115,7 +115,9 @@ pub struct Options {
     pub targets: Vec<Target>,
     /// Threads or processes in a pool.
     pub workers: usize,
-    /// Tasks that async has under way at once.
+    /// Threads that run the tasks in mode async-threads.
+    pub loop_threads: usize,
+    /// Tasks that the async modes have under way at once.
     pub concurrency: usize,
     /// Who is asked.
     pub peer: Peer,
@@ -174,6 +176,7 @@ fn check(arguments: Arguments) -> Result<Options, Refusal> {
         workers: arguments
             .workers
             .unwrap_or_else(|| default_workers(targets.len())),
+        loop_threads: arguments.workers.unwrap_or_else(tatkal::available_cpus),
         concurrency: arguments
             .max_concurrency
             .unwrap_or(DEFAULT_CONCURRENCY)
@@ -323,6 +326,7 @@ mod tests {
         assert_eq!(names(""), TALK);
         assert_eq!(options.modes, Mode::ALL);
         assert_eq!((options.workers, options.concurrency), (5, 5));
+        assert_eq!(options.loop_threads, tatkal::available_cpus());
         assert_eq!(options.timeout, Duration::from_millis(3100));
         assert_eq!(options.peer, Peer::Embedded(server::Config::local()));
     }
@@ -336,7 +340,8 @@ mod tests {
         assert_eq!(names("-al2"), names("--all")[..2]);
         assert_eq!(read("--all -m 249").unwrap().concurrency, 249);
         assert_eq!(read("--all").unwrap().concurrency, DEFAULT_CONCURRENCY);
-        assert_eq!(read("-w 9 ye").unwrap().workers, 9, "as asked");
+        let nine = read("-w 9 ye").unwrap();
+        assert_eq!((nine.workers, nine.loop_threads), (9, 9), "as asked");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::download;
 use super::job::Job;
 use super::options::{Options, Peer};
 use super::save::Folder;
-use super::tasks;
+use super::tasks::{self, On};
 
 use crate::drive;
 use crate::interrupt;
@@ -49,14 +49,17 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, String>
     for mode in &options.modes {
         let job = |target| Job::new(&options, *mode, &base, folder.as_ref(), lines, target);
         let jobs = options.targets.iter().map(job).collect();
-        match mode {
-            Mode::Async => {
-                let cacert = options.cacert.as_deref();
-                tasks::run(&session, jobs, options.concurrency, cacert)
-                    .map_err(|error| format!("no event loop: {error}"))?;
+        let on = match mode {
+            Mode::Async => On::OneThread,
+            Mode::AsyncThreads => On::Threads(options.loop_threads),
+            mode => {
+                drive::run(&session, *mode, options.workers, blocking::run, jobs)?;
+                continue;
             }
-            mode => drive::run(&session, *mode, options.workers, blocking::run, jobs)?,
-        }
+        };
+        let cacert = options.cacert.as_deref();
+        tasks::run(&session, on, jobs, options.concurrency, cacert)
+            .map_err(|error| format!("no event loop: {error}"))?;
     }
     Ok(session.finish())
 }

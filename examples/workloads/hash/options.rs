@@ -32,7 +32,7 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value = "1", value_parser = rounds)]
     rounds: usize,
 
-    /// Threads or processes in a pool [default: one for each CPU]
+    /// Threads or processes in a pool, or threads under async-threads [default: one for each CPU]
     #[arg(short, long, value_name = "N", value_parser = cli::workers)]
     workers: Option<usize>,
 
@@ -230,7 +230,7 @@ mod tests {
             ("--mode thread", "threads"),
             (
                 "--mode threads-gil",
-                "possible values: sequential, threads, processes, async",
+                "possible values: sequential, threads, processes, async, async-threads",
             ),
             ("--job 3", "--jobs"),
             ("extra", "unexpected argument"),

@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
-use tatkal::{Runtime, ThreadPool};
+use tatkal::{Runtime, ThreadPool, as_completed};
 
 /// Runs the command line, whose first word is the program's name. Prints a refusal and leaves the
 /// process when the line is wrong.
@@ -26,7 +26,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, String>
     for mode in &options.modes {
         let jobs = options.jobs_of(*mode, session.output().item_lines());
         match mode {
-            Mode::Async => run_async(&session, options.workers, jobs)?,
+            Mode::Async => run_on_a_loop(&session, options.workers, jobs)?,
+            Mode::AsyncThreads => run_on_workers(&session, options.workers, jobs)?,
             mode => drive::run(&session, *mode, options.workers, job::run, jobs)?,
         }
     }
@@ -35,7 +36,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, String>
 
 /// One task for each job, on this thread's loop; the work itself goes to other threads, because
 /// a task that computes keeps every other task of its loop waiting.
-fn run_async(session: &Arc<Session>, workers: usize, jobs: Vec<Job>) -> Result<(), String> {
+fn run_on_a_loop(session: &Arc<Session>, workers: usize, jobs: Vec<Job>) -> Result<(), String> {
     session.begin(Mode::Async, workers, Some(jobs.len()), jobs.len());
     let runtime = Runtime::new().map_err(|error| format!("no event loop: {error}"))?;
     let threads = Rc::new(ThreadPool::new(workers));
@@ -55,6 +56,25 @@ fn run_async(session: &Arc<Session>, workers: usize, jobs: Vec<Job>) -> Result<(
             let _ = task.await;
         }
     });
+    session.complete();
+    Ok(())
+}
+
+/// One task for each job, and the work inside: whichever worker takes the task is busy with it, and
+/// the others steal what waits behind it. (With sockets to serve beside it, a task would rather
+/// hand such work to `spawn_blocking`, as the loop above does.)
+fn run_on_workers(session: &Arc<Session>, workers: usize, jobs: Vec<Job>) -> Result<(), String> {
+    session.begin(Mode::AsyncThreads, workers, Some(jobs.len()), jobs.len());
+    let runtime = Runtime::builder()
+        .worker_threads(workers)
+        .build()
+        .map_err(|error| format!("no event loop: {error}"))?;
+    let names: Vec<String> = jobs.iter().map(Job::name).collect();
+    let spawn = |job| runtime.spawn(async { job::run(job) });
+    for (place, hashed) in as_completed(jobs.into_iter().map(spawn)) {
+        let item = hashed.unwrap_or_else(|error| drive::lost(&names[place], error));
+        session.record(place, item);
+    }
     session.complete();
     Ok(())
 }

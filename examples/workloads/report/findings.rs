@@ -37,12 +37,13 @@ pub struct Finding {
 /// The findings of `run`; none of those that are about a mode that was not asked for.
 pub fn findings(run: &Run) -> Vec<Finding> {
     let claims: &[fn(&Run) -> Option<Finding>] = match run.workload {
-        Workload::Flags => &[pools_beat_sequential, async_keeps_up],
+        Workload::Flags => &[pools_beat_sequential, async_keeps_up, one_thread_is_enough],
         Workload::Hash => &[
             pools_use_every_cpu,
             gil_takes_it_away,
             processes_escape_the_gil,
             offloading_keeps_up,
+            tasks_use_every_cpu,
         ],
     };
     claims.iter().filter_map(|claim| claim(run)).collect()
@@ -68,6 +69,14 @@ fn async_keeps_up(run: &Run) -> Option<Finding> {
     judge(run, claim, &modes, |[looped, threads]| {
         let holds = looped.elapsed <= threads.elapsed || alike(looped, threads);
         (Some(holds), times(&[looped, threads]))
+    })
+}
+
+fn one_thread_is_enough(run: &Run) -> Option<Finding> {
+    let claim = "async on many threads ~ async on one, for I/O";
+    let modes = [Mode::AsyncThreads, Mode::Async];
+    judge(run, claim, &modes, |[many, one]| {
+        (Some(alike(many, one)), times(&[many, one]))
     })
 }
 
@@ -112,6 +121,18 @@ fn offloading_keeps_up(run: &Run) -> Option<Finding> {
     let modes = [Mode::Async, Mode::Threads];
     judge(run, claim, &modes, |[looped, threads]| {
         (Some(alike(looped, threads)), times(&[looped, threads]))
+    })
+}
+
+fn tasks_use_every_cpu(run: &Run) -> Option<Finding> {
+    let claim = "async on many threads ~ threads > sequential, for CPU work";
+    let modes = [Mode::AsyncThreads, Mode::Threads, Mode::Sequential];
+    judge(run, claim, &modes, |[tasks, threads, sequential]| {
+        if run.cpus.min(tasks.workers).min(sequential.expected) < 2 {
+            return (None, "it takes two CPUs, two workers and two jobs".into());
+        }
+        let holds = alike(tasks, threads) && faster(tasks, sequential);
+        (Some(holds), times(&[tasks, threads, sequential]))
     })
 }
 
@@ -177,7 +198,7 @@ mod tests {
         findings(run).iter().map(|finding| finding.holds).collect()
     }
 
-    fn flags(seconds: [f64; 4]) -> Run {
+    fn flags(seconds: [f64; 5]) -> Run {
         let mut run = run(
             Workload::Flags,
             &[
@@ -185,6 +206,7 @@ mod tests {
                 (Mode::Threads, seconds[1]),
                 (Mode::Processes, seconds[2]),
                 (Mode::Async, seconds[3]),
+                (Mode::AsyncThreads, seconds[4]),
             ],
         );
         for mode in &mut run.modes {
@@ -196,19 +218,21 @@ mod tests {
 
     #[test]
     fn the_numbers_decide_and_nothing_else() {
-        assert_eq!(verdicts(&flags([16.29, 4.0, 4.0, 3.3])), [Some(true); 2]);
-        assert_eq!(verdicts(&flags([4.0, 4.0, 4.0, 8.0])), [Some(false); 2]);
+        let talk = flags([16.29, 4.0, 4.0, 3.3, 3.3]);
+        assert_eq!(verdicts(&talk), [Some(true); 3]);
+        let none = flags([4.0, 4.0, 4.0, 8.0, 4.0]);
+        assert_eq!(verdicts(&none), [Some(false); 3]);
         // Faster both, but not alike.
-        assert_eq!(
-            verdicts(&flags([16.0, 2.0, 4.0, 2.0])),
-            [Some(false), Some(true)]
-        );
+        let unlike = flags([16.0, 2.0, 4.0, 2.0, 2.0]);
+        assert_eq!(verdicts(&unlike), [Some(false), Some(true), Some(true)]);
     }
 
     #[test]
     fn a_mode_that_was_not_asked_for_makes_no_finding() {
-        let mut run = flags([4.0, 1.0, 1.0, 1.0]);
+        let mut run = flags([4.0, 1.0, 1.0, 1.0, 1.0]);
         run.modes.remove(0);
+        assert_eq!(verdicts(&run), [Some(true); 2]);
+        run.modes.pop();
         assert_eq!(verdicts(&run), [Some(true)]);
         run.modes.truncate(1);
         assert_eq!(verdicts(&run), []);
@@ -216,20 +240,20 @@ mod tests {
 
     #[test]
     fn a_mode_cut_short_is_not_judged() {
-        let mut run = flags([4.0, 1.0, 1.0, 1.0]);
+        let mut run = flags([4.0, 1.0, 1.0, 1.0, 1.0]);
         run.modes[3].complete = false;
-        assert_eq!(verdicts(&run), [Some(true), None]);
+        assert_eq!(verdicts(&run), [Some(true), None, None]);
         assert!(findings(&run)[1].evidence.contains("async did not come"));
     }
 
     #[test]
     fn one_flag_tells_nothing_of_doing_many_at_once() {
-        let mut run = flags([1.0, 1.0, 1.0, 1.0]);
+        let mut run = flags([1.0; 5]);
         for mode in &mut run.modes {
             mode.items.truncate(1);
             mode.expected = 1;
         }
-        assert_eq!(verdicts(&run), [None, Some(true)]);
+        assert_eq!(verdicts(&run), [None, Some(true), Some(true)]);
     }
 
     #[test]
@@ -242,19 +266,20 @@ mod tests {
                 (Mode::Threads, 6.6),
                 (Mode::Processes, 6.7),
                 (Mode::Async, 6.6),
+                (Mode::AsyncThreads, 6.6),
             ],
         );
         for mode in &mut run.modes {
             mode.expected = 20;
         }
-        assert_eq!(verdicts(&run), [Some(true); 4]);
+        assert_eq!(verdicts(&run), [Some(true); 5]);
         run.modes[1].elapsed = run.modes[2].elapsed;
-        assert_eq!(
-            verdicts(&run),
-            [Some(true), Some(false), Some(false), Some(true)]
-        );
+        let free = [Some(true), Some(false), Some(false), Some(true), Some(true)];
+        assert_eq!(verdicts(&run), free);
+        run.modes[5].elapsed = run.modes[0].elapsed;
+        assert_eq!(verdicts(&run)[4], Some(false));
         run.cpus = 1;
-        assert_eq!(verdicts(&run)[0], None);
+        assert_eq!((verdicts(&run)[0], verdicts(&run)[4]), (None, None));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! The bar is drawn on standard error. While it stands, nobody else may print to the terminal, so
 //! it is the parent that prints each item's line, above the bar. Next: `../session.rs`.
 
+use crate::mode::Mode;
 use crate::printer::Lines;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -25,7 +26,9 @@ impl Progress {
 
     /// A bar of `length` items named `title`.
     pub fn start(title: &str, length: usize) -> Self {
-        let style = ProgressStyle::with_template("{prefix:<11} {wide_bar} {pos}/{len} {elapsed}")
+        let name = Mode::NAME_WIDTH;
+        let template = format!("{{prefix:<{name}}} {{wide_bar}} {{pos}}/{{len}} {{elapsed}}");
+        let style = ProgressStyle::with_template(&template)
             .expect("the template is a constant and well formed");
         let bar = ProgressBar::new(length as u64)
             .with_style(style)

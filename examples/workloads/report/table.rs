@@ -139,10 +139,12 @@ pub fn crew(workload: Workload, run: &ModeRun) -> String {
         (Mode::Threads, _) => plural(run.workers, "thread"),
         (Mode::ThreadsGil, _) => format!("{}, 1 lock", plural(run.workers, "thread")),
         (Mode::Processes, _) => plural(run.workers, "process"),
-        (Mode::Async, Workload::Flags) => {
+        (Mode::Async | Mode::AsyncThreads, Workload::Flags) => {
             let tasks = plural(run.tasks.unwrap_or(run.expected), "task");
             format!("{}, {tasks}", plural(run.workers, "thread"))
         }
+        // Their tasks are the jobs.
+        (Mode::AsyncThreads, Workload::Hash) => plural(run.workers, "stealing thread"),
         (Mode::Async, Workload::Hash) => format!("1 loop, {}", plural(run.workers, "thread")),
     }
 }
@@ -239,10 +241,13 @@ mod tests {
                 (Mode::Threads, 4.0),
                 (Mode::Processes, 4.0),
                 (Mode::Async, 3.3),
+                (Mode::AsyncThreads, 3.3),
             ],
         );
         run.modes[3].workers = 1;
         run.modes[3].tasks = Some(5);
+        run.modes[4].workers = 2;
+        run.modes[4].tasks = Some(5);
         run
     }
 
@@ -254,6 +259,7 @@ sequential  1 thread         16.29 s      1.0x  reference
 threads     5 threads         4.00 s      4.1x  yes
 processes   5 processes       4.00 s      4.1x  yes
 async       1 thread, 5 tasks 3.30 s      4.9x  yes
+async-threads 2 threads, 5 tasks 3.30 s   4.9x  yes
 ";
         let shown = table(&talk(), Style::PLAIN);
         let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -293,6 +299,7 @@ async       1 thread, 5 tasks 3.30 s      4.9x  yes
                 (Mode::ThreadsGil, 100.0),
                 (Mode::Processes, 100.0),
                 (Mode::Async, 100.0),
+                (Mode::AsyncThreads, 100.0),
             ],
         );
         for mode in &mut run.modes {

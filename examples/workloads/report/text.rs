@@ -4,6 +4,7 @@ use super::findings::{Finding, findings};
 use super::model::{ModeRun, Run, Status, Workload, thousands};
 use super::style::{Role, Style};
 use super::table::{WIDTH, table};
+use crate::mode::Mode;
 
 /// How many failures are listed one by one; the rest is a number (JSON has them all).
 const FAILURES_SHOWN: usize = 5;
@@ -44,7 +45,8 @@ fn totals(run: &Run) -> String {
         };
         return format!("{who}{first}.\n");
     }
-    let line = |m: &ModeRun| format!("{:<11} {}.\n", m.mode.name(), total(run, m));
+    const NAME: usize = Mode::NAME_WIDTH;
+    let line = |m: &ModeRun| format!("{:<NAME$} {}.\n", m.mode.name(), total(run, m));
     run.modes.iter().map(line).collect()
 }
 
@@ -136,7 +138,6 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 mod tests {
     use super::super::model::tests::{item, run};
     use super::*;
-    use crate::mode::Mode;
 
     #[test]
     fn equal_totals_are_said_once_and_different_ones_by_mode() {
@@ -149,7 +150,7 @@ mod tests {
         assert!(text.contains(line), "{text}");
         run.modes[1].items[0] = item("yemen", None);
         let text = report(&run, Style::PLAIN);
-        assert!(text.contains("threads     1 flag: 0 ok, 0 not found, 1 error;"));
+        assert!(text.contains("threads       1 flag: 0 ok, 0 not found, 1 error;"));
         assert!(
             text.contains("  yemen (threads)\n      refused\n"),
             "{text}"
@@ -194,6 +195,7 @@ mod tests {
                     (Mode::Threads, 999.0),
                     (Mode::Processes, 999.0),
                     (Mode::Async, 999.0),
+                    (Mode::AsyncThreads, 999.0),
                 ],
             ),
             Style::PLAIN,
