@@ -121,7 +121,7 @@ fn columns(run: &Run) -> Vec<Column> {
     ];
     if run.workload == Workload::Hash {
         columns.push(Column::new("MB/s", true, modes.iter().map(megabytes)));
-        columns.push(Column::new("fill:hash", true, modes.iter().map(fill_hash)));
+        columns.push(Column::new("fill", true, modes.iter().map(fill_share)));
     }
     columns.push(Column::new(
         same,
@@ -144,7 +144,9 @@ pub fn crew(workload: Workload, run: &ModeRun) -> String {
             format!("{}, {tasks}", plural(run.workers, "thread"))
         }
         // Their tasks are the jobs.
-        (Mode::AsyncThreads, Workload::Hash) => plural(run.workers, "stealing thread"),
+        (Mode::AsyncThreads, Workload::Hash) => {
+            format!("{}, stealing", plural(run.workers, "thread"))
+        }
         (Mode::Async, Workload::Hash) => format!("1 loop, {}", plural(run.workers, "thread")),
     }
 }
@@ -169,15 +171,14 @@ fn megabytes(run: &ModeRun) -> String {
     format!("{:.0}", run.bytes_per_second() / 1e6)
 }
 
-/// How the time inside the jobs divides, in hundredths.
-fn fill_hash(run: &ModeRun) -> String {
+/// How much of the time inside the jobs went into random bytes; the rest is hashing.
+fn fill_share(run: &ModeRun) -> String {
     let split = run.split();
     let total = (split.fill + split.hash).as_secs_f64();
     if total == 0.0 {
         return "-".into();
     }
-    let fill = (split.fill.as_secs_f64() / total * 100.0).round();
-    format!("{fill:.0}:{:.0}", 100.0 - fill)
+    format!("{:.0} %", split.fill.as_secs_f64() / total * 100.0)
 }
 
 fn sameness(run: &Run, mode: &ModeRun) -> Cell {
