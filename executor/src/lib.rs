@@ -17,8 +17,8 @@
 //!
 //! 1. `sync.rs`, `error.rs`, `park.rs` (token sleep), `block_on.rs` (the smallest executor),
 //!    `driver.rs` (what a worker sleeps on)
-//! 2. `task/`: `schedule.rs`, `state.rs`, `cell.rs`, `waker.rs`, `harness.rs`, `join.rs`,
-//!    `promise.rs`, `completion/`
+//! 2. `task/`: `schedule.rs`, `word.rs`, `state.rs`, `cell.rs`, `waker.rs`, `runnable.rs`,
+//!    `harness.rs`, `join.rs`, `body.rs`, `promise.rs`, `completion/`
 //! 3. `scheduler/`: `yield_now.rs`, `live.rs`, `metrics.rs`, `single.rs`, `queue/`, `multi/`, `spawn.rs`
 //! 4. `pool/`: `cpus.rs`, `executor.rs`, `sequential.rs`, `thread/`, `process/`
 //!

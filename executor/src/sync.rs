@@ -55,6 +55,7 @@ macro_rules! thread_cell {
 #[cfg(loom)]
 macro_rules! thread_cell {
     ($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr;) => {
+        #[allow(unused_imports)] // by the first of two keys in a file
         use $crate::sync::LocalCell as _;
         loom::thread_local! {
             $(#[$doc])* static $name: std::cell::Cell<$type> = std::cell::Cell::new($init);

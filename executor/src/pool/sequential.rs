@@ -6,7 +6,7 @@
 use super::executor::{Executor, Portable, Shutdown, refuse_captures};
 use crate::error::JoinError;
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::task::harness::{Job, new_task};
+use crate::task::body::{Job, new_task};
 use crate::task::join::JoinHandle;
 use crate::task::schedule::{Schedule, Scheduled};
 use std::fmt;

@@ -117,7 +117,7 @@ impl Drop for LiveTasks {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::task::harness::{Plain, new_listed_task};
+    use crate::task::body::{Plain, new_listed_task};
     use crate::task::schedule::{Schedule, Scheduled};
 
     struct Nowhere;

@@ -26,7 +26,8 @@
 
 use super::harness;
 use super::schedule::Schedule;
-use super::state::{Snapshot, State};
+use super::state::State;
+use super::word::Snapshot;
 use crate::error::JoinError;
 use crate::sync::UnsafeCell;
 use std::mem::ManuallyDrop;
@@ -81,7 +82,7 @@ pub(crate) struct VTable {
 pub(crate) type JoinWaker = UnsafeCell<Option<Waker>>;
 
 /// A whole task. `F`'s output is a `Result` so that a body may fail by itself with any
-/// `JoinError`; a plain future is wrapped to never do so (see `harness::Plain`).
+/// `JoinError`; a plain future is wrapped to never do so (see `body::Plain`).
 #[repr(C)]
 pub(crate) struct Cell<F, T, S> {
     pub(crate) prefix: Prefix<S>,

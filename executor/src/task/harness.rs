@@ -16,10 +16,10 @@
 //! Source    tokio's `runtime/task/harness.rs` for the division of labour. Next: `join.rs`.
 
 use super::cell::{Cell, Header, JoinWaker, Stage, Task, VTable, drop_references};
-use super::join::JoinHandle;
+use super::runnable::Runnable;
 use super::schedule::{Schedule, Scheduled, TaskId};
-use super::state::{Abort, ToIdle, ToRunning};
 use super::waker::WakerRef;
+use super::word::{Abort, ToIdle, ToRunning};
 use crate::error::{JoinError, PanicReport, contain};
 use std::any::Any;
 use std::mem::ManuallyDrop;
@@ -27,137 +27,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
-
-/// The right to poll a task once; at most one exists per task (I1 in state.rs).
-///
-/// Dropped without being run it cancels the task: the future is dropped on this thread.
-#[derive(Debug)]
-pub(crate) struct Runnable {
-    pointer: NonNull<Header>,
-}
-
-// SAFETY: schedulers move runnables between threads only for futures that are `Send`; those of
-// `spawn_local` are sent home unopened (single.rs), and running or dropping them happens there.
-unsafe impl Send for Runnable {}
-
-impl Runnable {
-    /// # Safety
-    /// The caller gives up one reference and the SCHEDULED bit that it set.
-    pub(crate) unsafe fn from_raw(pointer: NonNull<Header>) -> Self {
-        Self { pointer }
-    }
-
-    pub(crate) fn into_raw(self) -> NonNull<Header> {
-        ManuallyDrop::new(self).pointer
-    }
-
-    /// (2) Polls the task once; completes it, or leaves it to its wakers.
-    #[inline]
-    pub(crate) fn run(self) {
-        let pointer = self.into_raw();
-        // SAFETY: the runnable's reference keeps the cell alive and is consumed by `run`.
-        unsafe { (pointer.as_ref().vtable.run)(pointer) }
-    }
-
-    /// Gives the reference back without touching the future: for a thread that must not drop it,
-    /// when the task's owner is known to cancel it. The task is never scheduled again.
-    pub(crate) fn discard(self) {
-        // SAFETY: we own the runnable's reference.
-        unsafe { drop_references(self.into_raw(), 1) }
-    }
-
-    /// Drops the body without polling it and completes the task with `error`: for a pool that
-    /// cannot take it. A task that was aborted meanwhile stays cancelled.
-    pub(crate) fn fail(self, error: JoinError) {
-        let pointer = self.into_raw();
-        // SAFETY: the runnable's reference keeps the cell alive and is consumed by `fail`.
-        unsafe { (pointer.as_ref().vtable.fail)(pointer, error) }
-    }
-
-    pub(crate) fn as_raw(&self) -> NonNull<Header> {
-        self.pointer
-    }
-
-    pub(crate) fn id(&self) -> TaskId {
-        TaskId(self.pointer.as_ptr() as usize)
-    }
-
-    pub(crate) fn header(&self) -> &Header {
-        // SAFETY: our reference keeps the cell alive, and a header is only ever shared.
-        unsafe { self.pointer.as_ref() }
-    }
-}
-
-impl Drop for Runnable {
-    fn drop(&mut self) {
-        // SAFETY: as in `run`; `cancel` consumes the reference.
-        unsafe { (self.header().vtable.cancel)(self.pointer) }
-    }
-}
-
-/// (1) A task for a scheduler without a list of live tasks.
-pub(crate) fn new_task<F, T, S>(future: F, scheduler: S) -> (Runnable, JoinHandle<T>)
-where
-    F: Future<Output = Result<T, JoinError>>,
-    S: Schedule,
-{
-    let pointer = Cell::allocate(future, scheduler, 2);
-    // SAFETY: two references were made, and the task is born SCHEDULED.
-    unsafe { (Runnable::from_raw(pointer), JoinHandle::from_raw(pointer)) }
-}
-
-/// (1) A task for a scheduler that keeps a list of live tasks: the third reference is the list's.
-pub(crate) fn new_listed_task<F, T, S>(future: F, scheduler: S) -> (Runnable, JoinHandle<T>, Task)
-where
-    F: Future<Output = Result<T, JoinError>>,
-    S: Schedule,
-{
-    let pointer = Cell::allocate(future, scheduler, 3);
-    // SAFETY: three references were made, and the task is born SCHEDULED.
-    unsafe {
-        (
-            Runnable::from_raw(pointer),
-            JoinHandle::from_raw(pointer),
-            Task::from_raw(pointer),
-        )
-    }
-}
-
-/// A user's future as a task body: it cannot fail other than by a panic.
-pub(crate) struct Plain<F>(pub(crate) F);
-
-impl<F: Future> Future for Plain<F> {
-    type Output = Result<F::Output, JoinError>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: the field is pinned with the whole; it is never moved out.
-        let future = unsafe { self.map_unchecked_mut(|plain| &mut plain.0) };
-        future.poll(cx).map(Ok)
-    }
-}
-
-/// A closure as a task body: ready at its first poll, which is its only one.
-pub(crate) struct Job<C>(Option<C>);
-
-impl<C> Job<C> {
-    pub(crate) fn new(closure: C) -> Self {
-        Self(Some(closure))
-    }
-}
-
-// The closure is moved out to be called and never pinned.
-impl<C> Unpin for Job<C> {}
-
-impl<C: FnOnce() -> R, R> Future for Job<C> {
-    type Output = Result<R, JoinError>;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
-        let closure = self.0.take().expect("a job is polled once");
-        Poll::Ready(Ok(closure()))
-    }
-}
 
 /// The functions of one task type.
 pub(super) fn vtable<F, T, S>() -> &'static VTable

@@ -15,11 +15,11 @@
 //!                              another: clear the bit, then as above
 //! ```
 //!
-//! Next: `promise.rs`.
+//! Next: `body.rs`.
 
 use super::cell::{Header, JoinWaker, Task};
 use super::schedule::TaskId;
-use super::state::Snapshot;
+use super::word::Snapshot;
 use crate::block_on::block_on_until;
 use crate::error::{JoinError, contain};
 use std::fmt;

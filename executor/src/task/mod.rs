@@ -8,11 +8,13 @@
 //!        (polls it once) (wakes it)  (awaits, joins, aborts it)
 //! ```
 //!
-//! Reading order: `schedule.rs` (what a task asks of its scheduler), `state.rs` (one word, pure
-//! transitions), `cell.rs` (memory layout, who touches what), `waker.rs`, `harness.rs` (poll,
-//! complete, cancel, free), `join.rs` (the handle), `promise.rs` (a result that comes from
+//! Reading order: `schedule.rs` (what a task asks of its scheduler), `word.rs` (one word, pure
+//! transitions), `state.rs` (the word, shared), `cell.rs` (memory layout, who touches what),
+//! `waker.rs`, `runnable.rs` (the right to poll), `harness.rs` (poll, complete, cancel, free),
+//! `join.rs` (the handle), `body.rs` (how a task is made), `promise.rs` (a result that comes from
 //! elsewhere), `completion/` (`as_completed`, `wait`).
 
+pub(crate) mod body;
 pub(crate) mod cell;
 pub(crate) mod completion;
 pub(crate) mod harness;
@@ -20,6 +22,8 @@ pub(crate) mod join;
 #[cfg(all(test, loom))]
 mod models;
 pub(crate) mod promise;
+pub(crate) mod runnable;
 pub(crate) mod schedule;
 pub(crate) mod state;
 pub(crate) mod waker;
+pub(crate) mod word;

@@ -13,10 +13,12 @@
 //!
 //! Next: `completion/`.
 
-use super::harness::{self, Runnable};
+use super::body::new_task;
+use super::harness;
 use super::join::JoinHandle;
+use super::runnable::Runnable;
 use super::schedule::{Schedule, Scheduled, TaskId};
-use super::state::ToRunning;
+use super::word::ToRunning;
 use crate::error::JoinError;
 use std::future::Pending;
 use std::marker::PhantomData;
@@ -46,8 +48,7 @@ type NoBody<T> = Pending<Result<T, JoinError>>;
 
 /// A new promise and its handle.
 pub(crate) fn promise<T, S: Schedule>(scheduler: S) -> (Promise<T, S>, JoinHandle<T>) {
-    let (runnable, handle) =
-        harness::new_task::<NoBody<T>, T, S>(std::future::pending(), scheduler);
+    let (runnable, handle) = new_task::<NoBody<T>, T, S>(std::future::pending(), scheduler);
     let runnable = ManuallyDrop::new(runnable);
     (
         Promise {

@@ -1,8 +1,8 @@
 //! What a task asks of whoever runs it. Owned by the task, so that a task knows no scheduler.
-//! Next: `state.rs`.
+//! Next: `word.rs`.
 
 use super::cell::{Prefix, Slot, Task};
-use super::harness::Runnable;
+use super::runnable::Runnable;
 use std::marker::PhantomData;
 
 /// Where a runnable task goes, and what else its owner wants to hear.

@@ -1,26 +1,8 @@
-//! The state word of a task: every transition as a pure function, applied by one atomic operation.
+//! The state word of a task, shared: each transition of `word.rs` applied by one atomic operation.
 //!
-//! ```text
-//!                     transition_to_running          complete
-//!   SCHEDULED ------------------------------> RUNNING --------> COMPLETE
-//!       ^                                      |   ^
-//!       |                  transition_to_idle  |   | transition_to_running
-//!       |   wake                               v   |
-//!       +------------------------------------ IDLE |   (IDLE: none of the three bits)
-//!                                                  |
-//!             RUNNING|SCHEDULED: woken during the poll; goes straight back to SCHEDULED
-//! ```
-//!
-//! Owns      one `AtomicUsize`: six flags and, above them, the number of references.
-//! Holds     I1 at most one `Runnable` exists: whoever sets SCHEDULED makes it, and RUNNING's
-//!              owner inherits it.
-//!           I2 only the one who set RUNNING touches the stage (future or output), until it
-//!              sets COMPLETE; from then on only the join handle does. Without a handle the
-//!              completer drops the output.
-//!           I3 COMPLETE is final, and RUNNING and COMPLETE exclude each other.
-//!           I4 the join handle alone sets JOIN_WAKER and writes the waker field while the bit
-//!              is clear; the completer reads the field only when it finds the bit set.
-//!           I5 the cell is freed by whoever takes the count from one to zero.
+//! Owns      one `AtomicUsize`.
+//! Holds     the invariants of `word.rs`, and that what its holder did before a transition is seen
+//!           by whoever the transition hands the task to.
 //!
 //! | operation                       | ordering | pairs with                                    |
 //! |---------------------------------|----------|-----------------------------------------------|
@@ -37,26 +19,10 @@
 //! is a full barrier whatever the ordering, so the orderings cost nothing here; the number of
 //! locked instructions does. A task that is spawned, run once and joined takes four.
 //!
-//! Source    the bits are those of tokio's `runtime/task/state.rs` and async-task's `state.rs`,
-//!           with tokio's rule that a woken RUNNING task is rescheduled by its own runner.
 //! Next: `cell.rs`.
 
+use super::word::{Abort, COMPLETE, REFERENCE, RUNNING, Snapshot, ToIdle, ToRunning, Wake};
 use crate::sync::atomic::{AtomicUsize, Ordering};
-
-/// Someone holds the right to touch the stage: a poll, or a cancellation, is under way.
-const RUNNING: usize = 1 << 0;
-/// A `Runnable` exists, or (with RUNNING) the runner has to make one when it is done.
-const SCHEDULED: usize = 1 << 1;
-/// The output (or the reason there is none) is stored.
-const COMPLETE: usize = 1 << 2;
-/// `abort` was called, or the runtime shuts down.
-const CANCELLED: usize = 1 << 3;
-/// The join handle exists and wants the output.
-const JOIN_INTEREST: usize = 1 << 4;
-/// The join waker field is set and belongs to the completer.
-const JOIN_WAKER: usize = 1 << 5;
-/// One reference.
-const REFERENCE: usize = 1 << 6;
 
 /// Past this many references something leaks them in a loop. Half the range, so that threads
 /// racing past the check cannot overflow the count before one of them aborts.
@@ -66,244 +32,6 @@ const MAX_REFERENCES: usize = usize::MAX >> 1;
 #[derive(Debug)]
 pub(crate) struct State {
     word: AtomicUsize,
-}
-
-/// What the word said at one moment.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Snapshot(usize);
-
-/// What `transition_to_running` found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ToRunning {
-    /// Poll it.
-    Poll,
-    /// It was aborted: drop the future and complete it as cancelled.
-    Cancel,
-    /// It is complete already; the runnable was a husk and its reference is still to be dropped.
-    Husk,
-}
-
-/// What is to be done after a poll that returned `Pending`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ToIdle {
-    /// Nothing: it sleeps. The runner's reference is gone.
-    Idle,
-    /// It sleeps, the runner's reference was the last one: free the cell.
-    Free,
-    /// It was woken during the poll: schedule it again (the reference goes into the runnable).
-    Reschedule,
-    /// It was aborted during the poll: still RUNNING, drop the future and complete it.
-    Cancel,
-}
-
-/// What a wake has to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wake {
-    /// Nothing: complete, or queued already, or the runner will see to it.
-    Nothing,
-    /// Schedule it: the caller holds the new runnable's reference.
-    Schedule,
-    /// (by value only) nothing to wake and the last reference: free the cell.
-    Free,
-}
-
-/// What an abort has to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Abort {
-    /// Nothing: complete, aborted before, or queued (the runner will see the bit).
-    Nothing,
-    /// It sleeps: a runnable was made (with its reference) that will find it cancelled.
-    Schedule,
-    /// It is being run: tell the scheduler, which may have means.
-    Running,
-    /// The caller now holds RUNNING: drop the future and complete it here.
-    InPlace,
-}
-
-impl Snapshot {
-    /// A new task: queued, with its handle; `references` counts runnable, handle and live list.
-    pub(crate) const fn new(references: usize) -> Self {
-        Self(SCHEDULED | JOIN_INTEREST | (references * REFERENCE))
-    }
-
-    pub(crate) fn is_running(self) -> bool {
-        self.0 & RUNNING != 0
-    }
-
-    pub(crate) fn is_scheduled(self) -> bool {
-        self.0 & SCHEDULED != 0
-    }
-
-    pub(crate) fn is_complete(self) -> bool {
-        self.0 & COMPLETE != 0
-    }
-
-    pub(crate) fn is_cancelled(self) -> bool {
-        self.0 & CANCELLED != 0
-    }
-
-    pub(crate) fn has_join_interest(self) -> bool {
-        self.0 & JOIN_INTEREST != 0
-    }
-
-    pub(crate) fn has_join_waker(self) -> bool {
-        self.0 & JOIN_WAKER != 0
-    }
-
-    pub(crate) fn references(self) -> usize {
-        self.0 / REFERENCE
-    }
-
-    fn with(self, bits: usize) -> Self {
-        Self(self.0 | bits)
-    }
-
-    fn without(self, bits: usize) -> Self {
-        Self(self.0 & !bits)
-    }
-
-    fn less_one_reference(self) -> Self {
-        debug_assert!(self.references() > 0, "{self:?} has no reference to drop");
-        Self(self.0 - REFERENCE)
-    }
-
-    /// The holder of the runnable wants to poll. SCHEDULED goes, RUNNING comes.
-    fn to_running(self) -> (ToRunning, Self) {
-        debug_assert!(
-            self.is_scheduled(),
-            "{self:?}: a runnable without SCHEDULED"
-        );
-        if self.is_complete() {
-            return (ToRunning::Husk, self);
-        }
-        if self.is_running() {
-            // A cancellation in place holds it on another thread and will complete it.
-            return (ToRunning::Husk, self);
-        }
-        let action = if self.is_cancelled() {
-            ToRunning::Cancel
-        } else {
-            ToRunning::Poll
-        };
-        (action, self.with(RUNNING).without(SCHEDULED))
-    }
-
-    /// The poll returned Pending.
-    fn to_idle(self) -> (ToIdle, Self) {
-        debug_assert!(
-            self.is_running() && !self.is_complete(),
-            "{self:?} cannot become idle"
-        );
-        if self.is_cancelled() {
-            return (ToIdle::Cancel, self);
-        }
-        let next = self.without(RUNNING);
-        if self.is_scheduled() {
-            return (ToIdle::Reschedule, next);
-        }
-        let next = next.less_one_reference();
-        (
-            if next.references() == 0 {
-                ToIdle::Free
-            } else {
-                ToIdle::Idle
-            },
-            next,
-        )
-    }
-
-    /// A waker is called and consumed.
-    fn wake_by_value(self) -> (Wake, Self) {
-        if self.is_complete() || self.is_scheduled() || self.is_running() {
-            // With RUNNING alone the runner must look again, so the bit is set for it. In the
-            // other cases setting it changes nothing; the write itself orders us before the poll.
-            let bits = if self.is_complete() { 0 } else { SCHEDULED };
-            let next = self.with(bits).less_one_reference();
-            let action = if next.references() == 0 {
-                Wake::Free
-            } else {
-                Wake::Nothing
-            };
-            return (action, next);
-        }
-        // Idle: the waker's reference becomes the runnable's.
-        (Wake::Schedule, self.with(SCHEDULED))
-    }
-
-    /// A waker is called and stays.
-    fn wake_by_ref(self) -> (Wake, Self) {
-        if self.is_complete() {
-            return (Wake::Nothing, self);
-        }
-        if self.is_scheduled() || self.is_running() {
-            return (Wake::Nothing, self.with(SCHEDULED));
-        }
-        (Wake::Schedule, Self(self.with(SCHEDULED).0 + REFERENCE))
-    }
-
-    /// `abort()`. `in_place`: may this thread drop a body that is not running?
-    fn abort(self, in_place: bool) -> (Abort, Self) {
-        if self.is_complete() || self.is_cancelled() {
-            return (Abort::Nothing, self);
-        }
-        let next = self.with(CANCELLED);
-        if self.is_running() {
-            return (Abort::Running, next);
-        }
-        if in_place {
-            // SCHEDULED stays if it is set: the queued runnable becomes a husk.
-            return (Abort::InPlace, next.with(RUNNING));
-        }
-        if self.is_scheduled() {
-            return (Abort::Nothing, next);
-        }
-        (Abort::Schedule, Self(next.with(SCHEDULED).0 + REFERENCE))
-    }
-
-    /// The scheduler shuts down, on the thread that may drop futures: take RUNNING if no one
-    /// has it. True when the caller now has it.
-    fn shutdown(self) -> (bool, Self) {
-        let next = self.with(CANCELLED);
-        if self.is_complete() || self.is_running() {
-            return (false, next);
-        }
-        (true, next.with(RUNNING))
-    }
-
-    /// The join handle wants to hand its waker over. False: complete, read the output instead.
-    fn set_join_waker(self) -> (bool, Self) {
-        debug_assert!(
-            self.has_join_interest() && !self.has_join_waker(),
-            "{self:?}"
-        );
-        if self.is_complete() {
-            return (false, self);
-        }
-        (true, self.with(JOIN_WAKER))
-    }
-
-    /// The join handle wants its waker field back, to change it. False: complete.
-    fn unset_join_waker(self) -> (bool, Self) {
-        debug_assert!(
-            self.has_join_interest() && self.has_join_waker(),
-            "{self:?}"
-        );
-        if self.is_complete() {
-            return (false, self);
-        }
-        (true, self.without(JOIN_WAKER))
-    }
-
-    /// The join handle goes. True: the output is there, and the handle has to drop it.
-    fn drop_join_interest(self) -> (bool, Self) {
-        debug_assert!(self.has_join_interest(), "{self:?}");
-        if self.is_complete() {
-            // The completer saw the interest and left the output to the handle.
-            return (true, self);
-        }
-        // The waker field goes back to the handle, which drops what is in it.
-        (false, self.without(JOIN_INTEREST | JOIN_WAKER))
-    }
 }
 
 impl State {
@@ -422,25 +150,6 @@ impl State {
             "{before:?} loses {count} references"
         );
         before.references() == count
-    }
-}
-
-impl std::fmt::Debug for Snapshot {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let flags = [
-            (RUNNING, "RUNNING"),
-            (SCHEDULED, "SCHEDULED"),
-            (COMPLETE, "COMPLETE"),
-            (CANCELLED, "CANCELLED"),
-            (JOIN_INTEREST, "JOIN_INTEREST"),
-            (JOIN_WAKER, "JOIN_WAKER"),
-        ];
-        let names: Vec<_> = flags
-            .iter()
-            .filter(|(bit, _)| self.0 & bit != 0)
-            .map(|f| f.1)
-            .collect();
-        write!(f, "{} ({} references)", names.join("|"), self.references())
     }
 }
 

@@ -6,10 +6,10 @@
 //!
 //! Cost      clone and drop: one atomic addition each. wake: one compare-exchange, and the run
 //!           queue when the task slept.
-//! Source    `std::task::RawWaker`. Next: `harness.rs`.
+//! Source    `std::task::RawWaker`. Next: `runnable.rs`.
 
 use super::cell::{Header, drop_references};
-use super::state::Wake;
+use super::word::Wake;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;

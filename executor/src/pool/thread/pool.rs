@@ -23,7 +23,7 @@ use super::scope::{self, Scope};
 use super::worker::{OnPool, Settings, Shared, Work};
 use crate::block_on::refuse_if_entered;
 use crate::pool::executor::{Executor, Portable, Shutdown, refuse_captures};
-use crate::task::harness::{Job, new_task};
+use crate::task::body::{Job, new_task};
 use crate::task::join::JoinHandle;
 use std::fmt;
 use std::sync::Arc;

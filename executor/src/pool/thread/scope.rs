@@ -24,8 +24,9 @@
 use super::ticket::{ScopeQueue, Ticket};
 use super::worker::{OnPool, Shared, Work};
 use crate::error::JoinError;
-use crate::task::harness::{Job, Runnable, new_task};
+use crate::task::body::{Job, new_task};
 use crate::task::join::JoinHandle;
+use crate::task::runnable::Runnable;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;

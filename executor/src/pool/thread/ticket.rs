@@ -23,7 +23,7 @@
 
 use crate::error::JoinError;
 use crate::sync::{Condvar, Mutex, lock};
-use crate::task::harness::Runnable;
+use crate::task::runnable::Runnable;
 use std::collections::VecDeque;
 use std::sync::Arc;
 

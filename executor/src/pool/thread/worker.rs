@@ -18,7 +18,7 @@ use super::queue::{Admitted, Queue, WhenFull};
 use super::ticket::Ticket;
 use crate::block_on::refuse_if_entered;
 use crate::error::JoinError;
-use crate::task::harness::Runnable;
+use crate::task::runnable::Runnable;
 use crate::task::schedule::{Schedule, Scheduled};
 use std::cell::Cell;
 use std::io;

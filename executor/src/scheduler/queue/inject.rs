@@ -12,7 +12,7 @@
 use super::local::{HALF, LocalQueue};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
-use crate::task::harness::Runnable;
+use crate::task::runnable::Runnable;
 use std::collections::VecDeque;
 
 /// See the file head.

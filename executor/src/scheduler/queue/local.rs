@@ -39,7 +39,7 @@
 
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::task::cell::Header;
-use crate::task::harness::Runnable;
+use crate::task::runnable::Runnable;
 use std::ptr::{self, NonNull};
 
 /// Slots in the ring. 256 as in Go: room for the burst of one poll, 2 KiB of memory. What does
@@ -210,7 +210,7 @@ impl Drop for LocalQueue {
 mod tests {
     use super::*;
     use crate::sync::atomic::AtomicUsize;
-    use crate::task::harness::{Plain, new_task};
+    use crate::task::body::{Plain, new_task};
     use crate::task::schedule::{Schedule, Scheduled};
     use std::sync::Arc;
 

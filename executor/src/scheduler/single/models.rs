@@ -8,7 +8,7 @@
 use super::*;
 use crate::block_on::block_on;
 use crate::error::JoinError;
-use crate::sync::atomic::AtomicUsize;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use std::future::{pending, poll_fn};
 

@@ -469,12 +469,3 @@ fn a_task_without_a_list_that_everybody_forgot_is_freed_with_its_future() {
             .all(|g| !g.freed || g.snapshot().is_complete())
     );
 }
-
-#[test]
-fn the_words_of_a_state_are_named_in_messages() {
-    let word = Snapshot::new(2).with(RUNNING | CANCELLED);
-    assert_eq!(
-        format!("{word:?}"),
-        "RUNNING|SCHEDULED|CANCELLED|JOIN_INTEREST (2 references)"
-    );
-}

@@ -1,0 +1,220 @@
+//! What the tasks and the other threads know of a one-thread executor, and who may touch what.
+//!
+//! Owns      `Local`, the owner thread's, and `Inject`, behind a lock; see I1 to I3 in `../single.rs`.
+//! Next: `root.rs`.
+
+use super::super::live::LiveTasks;
+use super::super::metrics::Counters;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, UnsafeCell, lock, thread_cell};
+use crate::task::body::{Plain, new_listed_task};
+use crate::task::cell::{Slot, Task};
+use crate::task::join::JoinHandle;
+use crate::task::runnable::Runnable;
+use crate::task::schedule::{Schedule, Scheduled};
+use std::collections::VecDeque;
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::Arc;
+use std::task::Waker;
+
+/// What tasks and other threads know of the executor.
+pub(super) struct Shared {
+    /// The owner thread's; see the file head for who may come here.
+    pub(super) local: UnsafeCell<Local>,
+    pub(super) inject: Mutex<Inject>,
+    /// Is there something in the inject queue? Only a hint that saves the owner a lock: set under
+    /// the lock with each push, cleared under the lock when it is drained.
+    pub(super) injected: AtomicBool,
+    pub(super) unparker: Waker,
+    /// Written on the owner's thread.
+    pub(super) counters: Counters,
+}
+
+pub(super) struct Local {
+    pub(super) queue: VecDeque<Runnable>,
+    pub(super) live: LiveTasks,
+    pub(super) closed: bool,
+}
+
+pub(super) struct Inject {
+    pub(super) queue: VecDeque<Injected>,
+    pub(super) closed: bool,
+}
+
+pub(super) enum Injected {
+    Wake(Runnable),
+    Spawn(Runnable, Task),
+}
+
+// SAFETY: `local` is reached only by the owner's thread (`with_local` says how that is known);
+// everything else is Send and Sync by itself.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+thread_cell! {
+    /// The executor that this thread owns and is inside of right now.
+    static CURRENT: *const Shared = ptr::null();
+}
+
+impl Shared {
+    /// # Safety
+    /// The caller is on the owner's thread. `f` runs no user code: it would come back here.
+    #[inline]
+    pub(super) unsafe fn with_local<R>(&self, f: impl FnOnce(&mut Local) -> R) -> R {
+        // SAFETY: one thread, and no second borrow while `f` runs.
+        self.local.with_mut(|local| f(unsafe { &mut *local }))
+    }
+
+    pub(super) fn is_current(&self) -> bool {
+        ptr::eq(CURRENT.get(), self)
+    }
+
+    /// Hands work over from another thread. Gives it back when the executor is gone.
+    pub(super) fn inject(&self, work: Injected) -> Result<(), Injected> {
+        let mut inject = lock(&self.inject);
+        if inject.closed {
+            return Err(work);
+        }
+        inject.queue.push_back(work);
+        // Relaxed: the owner's look under the lock is what counts; the flag only saves it the
+        // lock, and the unpark below orders this store before the look that follows a park.
+        self.injected.store(true, Ordering::Relaxed);
+        drop(inject);
+        // I3: after the push.
+        self.unparker.wake_by_ref();
+        Ok(())
+    }
+
+    /// Moves what other threads handed over into the local queue.
+    ///
+    /// # Safety
+    /// The caller is on the owner's thread.
+    pub(super) unsafe fn drain_inject(&self) {
+        // Relaxed: see `inject`.
+        if !self.injected.load(Ordering::Relaxed) {
+            return;
+        }
+        let work = {
+            let mut inject = lock(&self.inject);
+            self.injected.store(false, Ordering::Relaxed);
+            std::mem::take(&mut inject.queue)
+        };
+        self.counters.wakes.add(work.len() as u64);
+        // SAFETY: the owner's thread; moving pointers runs no user code.
+        unsafe {
+            self.with_local(|local| {
+                for entry in work {
+                    match entry {
+                        Injected::Wake(runnable) => local.queue.push_back(runnable),
+                        Injected::Spawn(runnable, task) => {
+                            local.live.insert(task);
+                            local.queue.push_back(runnable);
+                        }
+                    }
+                }
+            });
+        }
+    }
+
+    /// # Safety
+    /// The caller is on the owner's thread.
+    pub(super) unsafe fn spawn_here<F: Future + 'static>(
+        self: &Arc<Self>,
+        future: F,
+    ) -> JoinHandle<F::Output>
+    where
+        F::Output: 'static,
+    {
+        let (runnable, handle, task) = new_listed_task(Plain(future), self.clone());
+        // SAFETY: the owner's thread; moving pointers runs no user code.
+        let refused = unsafe {
+            self.with_local(|local| {
+                if local.closed {
+                    return Some((runnable, task));
+                }
+                local.live.insert(task);
+                local.queue.push_back(runnable);
+                None
+            })
+        };
+        // Shutting down: the runnable cancels the task as it is dropped, here, by its owner.
+        drop(refused);
+        handle
+    }
+}
+
+impl Schedule for Arc<Shared> {
+    const CANCEL_IN_PLACE: bool = false;
+
+    /// (7) To the local queue on the owner's thread, through the inject queue from any other.
+    #[inline]
+    fn schedule(scheduled: Scheduled<Self>) {
+        if scheduled.scheduler().is_current() {
+            // SAFETY: CURRENT names this executor only on the owner's thread, and is cleared
+            // before the executor's own reference goes, so it is alive.
+            let shared = unsafe { &*CURRENT.get() };
+            // SAFETY: the owner's thread; a push runs no user code.
+            unsafe { shared.with_local(|local| local.queue.push_back(scheduled.into_runnable())) };
+            return;
+        }
+        let shared = scheduled.scheduler().clone();
+        if let Err(Injected::Wake(runnable)) =
+            shared.inject(Injected::Wake(scheduled.into_runnable()))
+        {
+            // The executor is shutting down and cancels every live task on its own thread;
+            // dropping the runnable here could drop a future that is not `Send` (I1).
+            runnable.discard();
+        }
+    }
+
+    fn release(&self, slot: Slot) -> Option<Task> {
+        if !self.is_current() {
+            // Completed away from home: only a task whose spawn came too late to be listed.
+            return None;
+        }
+        // SAFETY: the owner's thread; taking a pointer out runs no user code.
+        unsafe { self.with_local(|local| local.live.remove(slot.index)) }
+    }
+}
+
+/// Spawns onto the one-thread executor that this thread is inside of; gives the future back when
+/// there is none.
+pub(in crate::scheduler) fn spawn_here<F: Future + 'static>(
+    future: F,
+) -> Result<JoinHandle<F::Output>, F>
+where
+    F::Output: 'static,
+{
+    let shared = CURRENT.get();
+    if shared.is_null() {
+        return Err(future);
+    }
+    // SAFETY: CURRENT is set while the executor's own reference to `shared` lives (`Current`),
+    // and it was made by `Arc::as_ptr`; the Arc is borrowed, not owned, hence ManuallyDrop.
+    let shared = unsafe { std::mem::ManuallyDrop::new(Arc::from_raw(shared)) };
+    // SAFETY: CURRENT is set only on the owner's thread.
+    Ok(unsafe { shared.spawn_here(future) })
+}
+
+/// The thread is inside an executor until this is dropped; then inside the one before it.
+pub(super) struct Current<'a> {
+    before: *const Shared,
+    _executor: PhantomData<&'a Arc<Shared>>,
+}
+
+impl<'a> Current<'a> {
+    pub(super) fn set(shared: &'a Arc<Shared>) -> Self {
+        Self {
+            before: CURRENT.replace(Arc::as_ptr(shared)),
+            _executor: PhantomData,
+        }
+    }
+}
+
+impl Drop for Current<'_> {
+    fn drop(&mut self) {
+        CURRENT.set(self.before);
+    }
+}
