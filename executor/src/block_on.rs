@@ -10,6 +10,7 @@
 //! Cost      one allocation per call (the parker's word), no system call when the future is ready.
 //! Source    the idea is `futures::executor::block_on`. Next: `driver.rs`.
 
+use crate::budget;
 use crate::park::Parker;
 use crate::sync::thread_cell;
 use std::pin::{Pin, pin};
@@ -45,7 +46,9 @@ pub(crate) fn block_on_until<F: Future + ?Sized>(
     let mut parker = Parker::new();
     let waker = parker.unparker();
     let mut cx = Context::from_waker(&waker);
+    let _before = budget::Before::save();
     loop {
+        budget::refill();
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return Some(output);
         }
@@ -71,6 +74,8 @@ thread_cell! {
 #[derive(Debug)]
 pub(crate) struct Entered {
     before: bool,
+    /// What the schedulers' polls leave of the budget is not for what comes after them.
+    _budget: budget::Before,
 }
 
 impl Entered {
@@ -86,6 +91,7 @@ impl Entered {
     pub(crate) fn to_drop_tasks() -> Self {
         Self {
             before: ENTERED.replace(true),
+            _budget: budget::Before::save(),
         }
     }
 }

@@ -10,13 +10,13 @@
 //!             \        /
 //!              task/     WHAT      state, cell, waker, harness, join handle, completion
 //!                |
-//!        sync error park block_on driver    the ground floor
+//!        sync error park budget block_on driver    the ground floor
 //! ```
 //!
 //! Every arrow points down: a file uses only files that come earlier in this reading order.
 //!
-//! 1. `sync.rs`, `error.rs`, `park.rs` (token sleep), `block_on.rs` (the smallest executor),
-//!    `driver.rs` (what a worker sleeps on)
+//! 1. `sync.rs`, `error.rs`, `park.rs` (token sleep), `budget.rs` (how much a poll may do),
+//!    `block_on.rs` (the smallest executor), `driver.rs` (what a worker sleeps on)
 //! 2. `task/`: `schedule.rs`, `word.rs`, `state.rs`, `cell.rs`, `waker.rs`, `runnable.rs`,
 //!    `harness.rs`, `join.rs`, `body.rs`, `promise.rs`, `completion/`
 //! 3. `scheduler/`: `yield_now.rs`, `live.rs`, `metrics.rs`, `single.rs`, `queue/`, `multi/`, `spawn.rs`
@@ -38,6 +38,7 @@
 //! ```
 
 mod block_on;
+pub mod budget;
 mod driver;
 mod error;
 mod park;
@@ -47,6 +48,7 @@ mod sync;
 mod task;
 
 pub use block_on::block_on;
+pub use budget::{consume_budget, unconstrained};
 pub use driver::Driver;
 pub use error::{Crossing, JoinError, PanicReport, WorkerExit};
 pub use park::Parker;

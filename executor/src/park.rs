@@ -21,7 +21,7 @@
 //! | park: EMPTY -> PARKED   | Relaxed  | (decides nothing)    | the word alone carries the state|
 //!
 //! Source    std's futex thread parker; `sync::WaitCell` is the word with the sleep under it.
-//!           Next: `block_on.rs`.
+//!           Next: `budget.rs`.
 
 use crate::sync::WaitCell;
 use crate::sync::atomic::Ordering;

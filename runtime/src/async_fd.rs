@@ -12,7 +12,9 @@
 //! ```
 //!
 //! The system call is tried before anybody waits: at the first use of a socket there usually is
-//! something to read or room to write, and then the reactor is not needed at all.
+//! something to read or room to write, and then the reactor is not needed at all. A source that is
+//! always ready is not tried for ever: each success costs the task's budget a unit (`budget.rs` of
+//! the executor), and when that is used up the task goes to the back of the queue.
 //! Next: `signal.rs`.
 
 use crate::context;
@@ -23,6 +25,7 @@ use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
+use tatkal_executor::budget;
 
 /// An object with a descriptor, and tasks that wait for it to become readable or writable.
 ///
@@ -158,18 +161,9 @@ impl<T: AsFd> Async<T> {
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
-        mut op: impl FnMut(&T) -> io::Result<R>,
+        op: impl FnMut(&T) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        loop {
-            let seen = ready!(self.poll_seen(cx, direction))?;
-            match op(self.get_ref()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.registration.clear(seen, direction);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return Poll::Ready(result),
-            }
-        }
+        self.poll_op(cx, direction, op, |_| false)
     }
 
     /// `poll_io` for byte streams. `full` is how much `op` would move at most: if it moved less,
@@ -182,23 +176,35 @@ impl<T: AsFd> Async<T> {
         cx: &mut Context<'_>,
         direction: Direction,
         full: usize,
-        mut op: impl FnMut(&T) -> io::Result<usize>,
+        op: impl FnMut(&T) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
+        self.poll_op(cx, direction, op, |n| 0 < *n && *n < full)
+    }
+
+    /// `exhausts`: does a success with this result say that there is no more for now?
+    #[inline]
+    fn poll_op<R>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        mut op: impl FnMut(&T) -> io::Result<R>,
+        exhausts: impl Fn(&R) -> bool,
+    ) -> Poll<io::Result<R>> {
+        ready!(budget::poll_proceed(cx));
         loop {
             let seen = ready!(self.poll_seen(cx, direction))?;
-            match op(self.get_ref()) {
-                Ok(n) => {
-                    if 0 < n && n < full {
-                        self.registration.clear(seen, direction);
-                    }
-                    return Poll::Ready(Ok(n));
-                }
+            let result = op(self.get_ref());
+            match &result {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.registration.clear(seen, direction);
+                    continue;
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Ok(output) if exhausts(output) => self.registration.clear(seen, direction),
+                _ => {}
             }
+            budget::spend();
+            return Poll::Ready(result);
         }
     }
 

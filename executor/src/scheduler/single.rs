@@ -39,6 +39,7 @@ mod shared;
 use super::live::LiveTasks;
 use super::metrics::{Counters, WorkerMetrics};
 use crate::block_on::Entered;
+use crate::budget;
 use crate::driver::Driver;
 use crate::park::Parker;
 use crate::sync::atomic::AtomicBool;
@@ -182,6 +183,7 @@ impl LocalExecutor {
         loop {
             if ahead == 0 && root.take_woken() {
                 polls += 1;
+                budget::refill();
                 if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                     return output;
                 }

@@ -20,6 +20,7 @@ use super::runnable::Runnable;
 use super::schedule::{Schedule, Scheduled, TaskId};
 use super::waker::WakerRef;
 use super::word::{Abort, ToIdle, ToRunning};
+use crate::budget;
 use crate::error::{JoinError, PanicReport, contain};
 use std::any::Any;
 use std::mem::ManuallyDrop;
@@ -77,6 +78,7 @@ where
     }
     // SAFETY: our reference outlives the poll.
     let waker = unsafe { WakerRef::new(pointer) };
+    budget::refill();
     let polled = catch_unwind(AssertUnwindSafe(|| {
         cell.stage.with_mut(|stage| {
             // SAFETY: I2: we own RUNNING and the task is not complete, so the stage is the

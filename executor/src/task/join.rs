@@ -21,6 +21,7 @@ use super::cell::{Header, JoinWaker, Task};
 use super::schedule::TaskId;
 use super::word::Snapshot;
 use crate::block_on::block_on_until;
+use crate::budget;
 use crate::error::{JoinError, contain};
 use std::fmt;
 use std::marker::PhantomData;
@@ -28,7 +29,7 @@ use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 /// The handle of a task, a thread-pool job or a process-pool job.
@@ -260,9 +261,11 @@ impl<T> Future for JoinHandle<T> {
             !self.has_given_result(),
             "JoinHandle polled after it gave its result"
         );
+        ready!(budget::poll_proceed(cx));
         if self.wake_at_completion(cx.waker()) {
             return Poll::Pending;
         }
+        budget::spend();
         Poll::Ready(self.read_output())
     }
 }

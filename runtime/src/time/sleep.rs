@@ -9,8 +9,9 @@ use crate::context;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
+use tatkal_executor::budget;
 
 /// How far away a deadline is that lies past the end of what an `Instant` can say: thirty years.
 const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
@@ -100,7 +101,26 @@ impl Sleep {
         }
     }
 
-    /// As `poll`, for a caller that has just seen that the deadline lies ahead.
+    /// As `poll`, off the task's budget: for a timeout, whose future may have used it up.
+    pub(super) fn poll_free(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(timer) = &self.timer {
+            let answer = timer.poll(cx.waker());
+            if answer == Answer::TooEarly {
+                return Poll::Pending;
+            }
+            self.timer = None;
+            if answer == Answer::Fired {
+                return Poll::Ready(());
+            }
+            // Abandoned: its runtime is gone, and it must be started on the one that polls us now.
+        }
+        if self.is_elapsed() {
+            return Poll::Ready(());
+        }
+        self.poll_ahead(cx)
+    }
+
+    /// As `poll_free`, for a caller that has just seen that the deadline lies ahead.
     pub(super) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         debug_assert!(self.timer.is_none(), "a timer that runs is looked at");
         self.timer = Some(context::start_timer(self.deadline, cx.waker().clone()));
@@ -117,18 +137,14 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(timer) = &self.timer {
-            match timer.poll(cx.waker()) {
-                Answer::TooEarly => return Poll::Pending,
-                // Fired, and so the deadline has passed; or its runtime is gone, and the timer
-                // must be started on the one that polls us now.
-                Answer::Fired | Answer::Abandoned => self.timer = None,
-            }
+        if self.timer.is_some() {
+            return self.poll_free(cx); // It waits, and will be ready once.
         }
-        if self.is_elapsed() {
-            return Poll::Ready(());
-        }
-        self.poll_ahead(cx)
+        // It may be late before it starts, and one of many: an interval that catches up.
+        ready!(budget::poll_proceed(cx));
+        ready!(self.poll_free(cx));
+        budget::spend();
+        Poll::Ready(())
     }
 }
 

@@ -3,6 +3,11 @@
 //! The future is polled first, and a future that is ready costs a timeout nothing: no clock is
 //! read, no timer exists. That is also why the time of [`timeout`] counts from the first poll and
 //! not from the call: until the future has been found pending nobody has asked what time it is.
+//!
+//! A future that is always busy is interrupted by its task's budget, and says that it is pending.
+//! Its timer may be late then: the event loop, which fires it, gets its turn after many polls. So
+//! where the budget is spent the timeout looks at the clock itself, and is as exact as one budget
+//! is long.
 //! Next: `interval.rs`.
 
 use super::sleep::{Sleep, after, sleep_until};
@@ -13,6 +18,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use tatkal_executor::budget;
 
 /// Waits for `future`, but no longer than `limit`.
 ///
@@ -106,7 +112,8 @@ impl<F: Future> Future for Timeout<F> {
 impl Limit {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
-            Limit::Started(sleep) => Pin::new(sleep).poll(cx),
+            Limit::Started(sleep) if budget::is_spent() && sleep.is_elapsed() => Poll::Ready(()),
+            Limit::Started(sleep) => sleep.poll_free(cx),
             Limit::Unstarted(limit) if limit.is_zero() => Poll::Ready(()),
             Limit::Unstarted(limit) => {
                 let mut sleep = sleep_until(after(context::now(), *limit));

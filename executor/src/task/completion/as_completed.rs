@@ -5,6 +5,7 @@
 
 use super::queue::CompletionQueue;
 use crate::block_on::{block_on, block_on_until};
+use crate::budget;
 use crate::error::JoinError;
 use crate::task::join::JoinHandle;
 use futures_core::Stream;
@@ -130,7 +131,9 @@ impl<T> AsCompleted<T> {
         if self.left == 0 {
             return Poll::Ready(None);
         }
+        ready!(budget::poll_proceed(cx));
         let place = ready!(self.finished.poll_pop(cx));
+        budget::spend();
         Poll::Ready(Some(self.give(place)))
     }
 
