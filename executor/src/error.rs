@@ -33,6 +33,11 @@ pub enum JoinError {
     TimedOut,
     /// The worker process that ran it died.
     WorkerDied(WorkerExit),
+    /// It was run again and again, as asked for, and cost a worker each time. How each ended.
+    Quarantined(Box<[WorkerExit]>),
+    /// Its pool broke: another job ended a worker where that must not happen, or no worker could
+    /// be set up. The reason.
+    Broken(Box<str>),
     /// An argument or a result could not be turned into bytes or back.
     Codec {
         /// Which of the four crossings failed.
@@ -211,6 +216,19 @@ impl fmt::Display for JoinError {
             },
             JoinError::TimedOut => f.write_str("the job ran past its time limit and was stopped"),
             JoinError::WorkerDied(exit) => write!(f, "the worker died: {exit}"),
+            JoinError::Quarantined(deaths) => {
+                write!(
+                    f,
+                    "the job was given up after it had cost {} workers",
+                    deaths.len()
+                )?;
+                let mut mark = ": ";
+                for exit in deaths {
+                    write!(f, "{}{exit}", std::mem::replace(&mut mark, "; "))?;
+                }
+                Ok(())
+            }
+            JoinError::Broken(reason) => write!(f, "the pool is broken: {reason}"),
             JoinError::Codec { crossing, reason } => write!(f, "{crossing} failed: {reason}"),
             JoinError::Closed => f.write_str("the pool is shut down and takes no more work"),
             JoinError::Start(error) => write!(f, "the job could not be started: {error}"),

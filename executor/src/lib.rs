@@ -57,7 +57,7 @@ pub use pool::{
     ThreadPoolBuilder, TrySubmitError, available_cpus,
 };
 #[cfg(all(target_os = "linux", not(loom)))]
-pub use pool::{ForkServer, ProcessPool, ProcessPoolBuilder};
+pub use pool::{ForkServer, Jobs, OnDeath, ProcessPool, ProcessPoolBuilder};
 pub use scheduler::{
     LocalExecutor, MultiBuilder, MultiExecutor, MultiHandle, SpawnHandle, StillRunning,
     WorkerMetrics, YieldNow, spawn, spawn_local, yield_now,

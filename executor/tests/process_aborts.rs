@@ -3,16 +3,15 @@
 
 mod support;
 
+use std::fs;
 use std::io::Write;
-use std::os::linux::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake};
 use std::time::Duration;
-use std::{env, fs};
-use support::{Dice, pool, until};
+use support::{Dice, Trace, leave_trace, pool, until};
 use tatkal_executor::{Executor, JoinError, JoinHandle, ProcessPool, Shutdown, block_on};
 
 tests![
@@ -44,41 +43,6 @@ fn nap(seconds: u64) -> u32 {
 
 fn own_pid(_: ()) -> u32 {
     process::id()
-}
-
-/// A file of which a job can leave a trace, and a test can wait for one.
-struct Trace(PathBuf);
-
-impl Trace {
-    fn new(name: &str) -> Trace {
-        let path = env::temp_dir().join(format!("tatkal-{name}-{}", process::id()));
-        let _ = fs::remove_file(&path);
-        Trace(path)
-    }
-
-    fn path(&self) -> PathBuf {
-        self.0.clone()
-    }
-
-    fn count(&self) -> u64 {
-        fs::metadata(&self.0).map_or(0, |file| file.st_size())
-    }
-}
-
-impl Drop for Trace {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// One more byte.
-fn leave_trace(path: &Path) {
-    let mut file = fs::File::options()
-        .create(true)
-        .append(true)
-        .open(path)
-        .unwrap();
-    file.write_all(b".").unwrap();
 }
 
 /// A job that says that it has begun, and then takes for ever.
@@ -324,7 +288,7 @@ fn shutdown_without_waiting_returns_at_once_and_the_jobs_go_on() {
     ));
     drop(pool); // does not wait either
     assert!(!handle.is_finished());
-    leave_trace(&go.0);
+    leave_trace(&go.path());
     assert_eq!(handle.join().unwrap(), "done");
     queued.join().unwrap();
 }

@@ -5,8 +5,10 @@
 
 use libtest_mimic::{Arguments, Trial};
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::os::linux::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tatkal_executor::{ForkServer, ProcessPool};
@@ -178,4 +180,40 @@ impl Dice {
         self.0 ^= self.0 << 17;
         self.0 % limit
     }
+}
+
+/// A file of which a job can leave a trace, and a test can wait for one.
+pub struct Trace(PathBuf);
+
+impl Trace {
+    pub fn new(name: &str) -> Trace {
+        let own = std::process::id();
+        let path = std::env::temp_dir().join(format!("tatkal-{name}-{own}"));
+        let _ = fs::remove_file(&path);
+        Trace(path)
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.0.clone()
+    }
+
+    pub fn count(&self) -> u64 {
+        fs::metadata(&self.0).map_or(0, |file| file.st_size())
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// One more byte.
+pub fn leave_trace(path: &Path) {
+    let mut file = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(path)
+        .unwrap();
+    file.write_all(b".").unwrap();
 }

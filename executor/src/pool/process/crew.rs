@@ -9,8 +9,10 @@
 //!     waits behind another
 //! ```
 //!
-//! How workers come and go is in `crew/turnover.rs`. Every function is a transition under the pool's lock. None of them runs user code: jobs that
-//! are over are put into `out`, and whoever holds the lock finishes them after letting it go.
+//! How workers come and go is in `crew/turnover.rs`, how jobs and workers are stopped in
+//! `crew/stopping.rs`. Every function is a transition under the pool's lock. None of them runs user
+//! code: jobs that are over are put into `out`, and whoever holds the lock finishes them after
+//! letting it go. What has to be done to processes is put into `orders`, for the manager.
 //!
 //! Owns      the queue and the members. Touched by submitters, aborters and the manager thread.
 //! Holds     C1 a job is in exactly one place: queue, one member, or `out`; it reaches `out` once.
@@ -19,20 +21,22 @@
 //!           can be made, and gives it back when somebody is idle, or when a later job is done
 //!           before it: nobody waits behind a long job while others are served. C4 the death of a
 //!           worker costs at most the one job it had begun. C5 jobs that nobody can be made to run
-//!           are failed, at once and with the reason.
+//!           are failed, at once and with the reason. C6 whoever makes an alarm earlier than the
+//!           manager's next look wakes the manager (`ring_due`).
 //! Cost      a submit to an idle worker: one lock, one `sendmsg`, no other thread.
-//!           Next: `crew/turnover.rs`.
+//!           Next: `crew/stopping.rs`.
 
+mod stopping;
 #[cfg(test)]
 mod tests;
 mod turnover;
 
 use super::control::Ticket;
 use super::job::{Job, Outcome, RemoteJob};
-use super::member::{Abort, Member, Stage};
+use super::member::{Clock, Member, Stage};
+use super::policy::Rules;
 use super::wire::Frame;
 use crate::error::JoinError;
-use crate::task::schedule::TaskId;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
@@ -56,10 +60,16 @@ pub(super) struct Crew {
     pub(super) orphaned: bool,
     /// The manager's thread has been started.
     pub(super) managed: bool,
-    /// Workers that have to be killed; the manager asks the server to.
-    pub(super) condemned: Vec<Ticket>,
-    limit: usize,
-    capacity: Option<usize>,
+    /// Signals that have to be sent; the manager asks the server to.
+    pub(super) orders: Vec<(Ticket, libc::c_int)>,
+    /// Why the pool broke, if it did.
+    broken: Option<Box<str>>,
+    rules: Rules,
+    clock: Clock,
+    /// When the manager will look next although nothing happens. None: never.
+    next_look: Option<Instant>,
+    /// C6: it has to look earlier.
+    ring_due: bool,
     /// How many jobs are here: accepted, and not yet in `out`.
     pending: usize,
     /// How many were ever accepted.
@@ -75,14 +85,17 @@ pub(super) struct Crew {
 }
 
 impl Crew {
-    pub(super) fn new(limit: usize, capacity: Option<usize>) -> Crew {
+    pub(super) fn new(rules: Rules) -> Crew {
         Crew {
             phase: Phase::Open,
             orphaned: false,
             managed: false,
-            condemned: Vec::new(),
-            limit,
-            capacity,
+            orders: Vec::new(),
+            broken: None,
+            rules,
+            clock: Instant::now,
+            next_look: None,
+            ring_due: false,
             pending: 0,
             accepted: 0,
             queue: VecDeque::new(),
@@ -94,7 +107,20 @@ impl Crew {
     }
 
     pub(super) fn limit(&self) -> usize {
-        self.limit
+        self.rules.workers
+    }
+
+    /// Has its user ended it? (It may have broken, and then it is the drop that waits for its end.)
+    pub(super) fn was_told_to_end(&self) -> bool {
+        self.phase != Phase::Open && self.broken.is_none()
+    }
+
+    /// Why no job is accepted, now that the pool is not open.
+    pub(super) fn closed(&self) -> JoinError {
+        match &self.broken {
+            Some(reason) => JoinError::Broken(reason.clone()),
+            None => JoinError::Closed,
+        }
     }
 
     /// How many jobs are here that no worker is at.
@@ -105,13 +131,13 @@ impl Crew {
 
     /// May another job come in? With every worker at work, `capacity` more may wait.
     pub(super) fn has_room(&self) -> bool {
-        let room = |capacity: usize| self.pending < capacity.saturating_add(self.limit);
-        self.capacity.is_none_or(room)
+        let room = |capacity: usize| self.pending < capacity.saturating_add(self.rules.workers);
+        self.rules.capacity.is_none_or(room)
     }
 
     /// Is `submit` to wait when there is no room?
     pub(super) fn is_bounded(&self) -> bool {
-        self.capacity.is_some()
+        self.rules.capacity.is_some()
     }
 
     /// Jobs that are over were taken out of here.
@@ -153,8 +179,10 @@ impl Crew {
             };
             if let Some(job) = self.next_job(out) {
                 self.idle.retain(|idle| *idle != ticket);
+                let clock = self.clock;
                 let member = self.members.get_mut(&ticket);
-                member.expect("a place is a member's").assign(job);
+                member.expect("a place is a member's").assign(job, clock);
+                self.heed_alarm(ticket);
             }
         }
     }
@@ -206,7 +234,9 @@ impl Crew {
             return false;
         };
         out.push((remote, Outcome::Answer(frame)));
+        member.start_clock(self.clock);
         self.stillborn = 0;
+        self.heed_alarm(ticket);
         self.note_if_idle(ticket);
         // Usually nobody is overtaken: this only looks.
         self.reclaim(order, usize::MAX);
@@ -218,6 +248,8 @@ impl Crew {
     pub(super) fn flush(&mut self, ticket: Ticket, out: &mut Out) {
         if let Some(member) = self.members.get_mut(&ticket) {
             member.flush();
+            member.start_clock(self.clock);
+            self.heed_alarm(ticket);
             self.note_if_idle(ticket);
             self.dispatch(out);
         }
@@ -230,36 +262,6 @@ impl Crew {
         if idle && !self.idle.contains(&ticket) {
             self.idle.push(ticket);
         }
-    }
-
-    /// Aborts a job that has left the queue at least once. True when the manager has to act.
-    pub(super) fn abort(&mut self, id: TaskId, out: &mut Out) -> bool {
-        let cancelled = || Outcome::Failed(JoinError::Cancelled);
-        if let Some(index) = self.queue.iter().position(|job| job.remote.id() == id) {
-            let job = self.queue.remove(index).expect("just found");
-            out.push((job.remote, cancelled()));
-            return false;
-        }
-        for (ticket, member) in &mut self.members {
-            match member.abort(id) {
-                Abort::Unknown => continue,
-                Abort::Done => return false,
-                Abort::Withdrawn(remote) => {
-                    out.push((remote, cancelled()));
-                    let ticket = *ticket;
-                    self.note_if_idle(ticket);
-                }
-                Abort::Running(back) => {
-                    let ticket = *ticket;
-                    self.condemned.push(ticket);
-                    self.idle.retain(|idle| *idle != ticket);
-                    self.put_back(back);
-                }
-            }
-            self.dispatch(out);
-            return true;
-        }
-        false
     }
 
     /// Jobs that had left the queue go back to where they were: near its front (C2).

@@ -17,7 +17,7 @@
 //! This way a run that ends by itself leaves nothing, and waits for that. The price: a program that
 //! calls `waitpid(-1)` sees a child that it did not start.
 //!
-//! Source    CPython's forkserver (`ensure_running`). Next: `job.rs`.
+//! Source    CPython's forkserver (`ensure_running`). Next: `policy.rs`.
 
 use super::control::{self, Request};
 use super::image::Images;

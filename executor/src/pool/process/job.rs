@@ -10,6 +10,7 @@
 
 use super::entry::{decode, panicked};
 use super::panics::{PanicText, catch};
+use super::policy::Policy;
 use super::wire::{Frame, Kind};
 use crate::error::{Crossing, JoinError, PanicReport};
 use crate::task::promise::Promise;
@@ -26,6 +27,8 @@ pub(super) struct Job {
     pub(super) entry: u64,
     /// The encoded argument.
     pub(super) argument: Vec<u8>,
+    /// None: the usual terms, and nothing has happened.
+    pub(super) policy: Option<Box<Policy>>,
 }
 
 /// The side of a job that waits for the result.

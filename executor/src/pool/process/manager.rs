@@ -26,7 +26,7 @@ use super::control::{self, Event, Received, Request, Ticket};
 use super::crew::{Crew, Phase};
 use super::fork_server;
 use super::ledger::Ledger;
-use super::member::{Member, Stage};
+use super::member::Member;
 use super::shared::Shared;
 use super::sys;
 use super::wire::{Frame, FrameReader};
@@ -35,11 +35,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// How long a dismissed worker may take to leave before it is killed. It has nothing to do then,
-/// so more than a moment means that somebody stopped it.
-const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
+use std::time::Instant;
 
 /// See the file head.
 pub(super) struct Manager {
@@ -50,8 +46,6 @@ pub(super) struct Manager {
     /// What the line has not taken yet.
     requests: VecDeque<(Request, Vec<OwnedFd>)>,
     next_ticket: Ticket,
-    /// Set when the workers were dismissed: when to lose patience with them.
-    patience_ends: Option<Instant>,
 }
 
 /// The reading half of a worker's channel.
@@ -68,7 +62,6 @@ impl Manager {
             inboxes: BTreeMap::new(),
             requests: VecDeque::new(),
             next_ticket: 1,
-            patience_ends: None,
         }
     }
 
@@ -120,11 +113,8 @@ impl Manager {
 
     /// Does what the crew asks for. Returns when to look again at the latest; `None` at the end.
     fn arrange(&mut self) -> Option<Option<Instant>> {
-        let now = Instant::now();
+        self.shared.change(Crew::ring_alarms);
         let mut crew = lock(&self.shared.crew);
-        let pause_ends = crew.pause_ends(now);
-        let wanted = crew.wants_workers();
-        let condemned = std::mem::take(&mut crew.condemned);
         if crew.is_done() {
             if crew.is_empty() {
                 crew.phase = Phase::Ended;
@@ -132,30 +122,21 @@ impl Manager {
                 self.shared.room.notify_all();
                 return None;
             }
-            if self.patience_ends.is_none() {
-                self.patience_ends = now.checked_add(LEAVE_PATIENCE);
-                dismiss(&mut crew);
-            }
+            crew.dismiss_all();
         }
+        let next_look = crew.plan_look(Instant::now());
+        let wanted = crew.wants_workers();
+        let orders = std::mem::take(&mut crew.orders);
         drop(crew);
-        for ticket in condemned {
-            self.kill(ticket);
-        }
-        if self.patience_ends.is_some_and(|end| end <= now) {
-            let rest: Vec<Ticket> = self.inboxes.keys().copied().collect();
-            rest.into_iter().for_each(|ticket| self.kill(ticket));
-            self.patience_ends = now.checked_add(LEAVE_PATIENCE);
+        for (ticket, signal) in orders {
+            let request = Request::Kill(ticket, signal);
+            self.requests.push_back((request, Vec::new()));
         }
         for _ in 0..wanted {
             self.hire();
         }
         self.send_requests();
-        Some([pause_ends, self.patience_ends].into_iter().flatten().min())
-    }
-
-    fn kill(&mut self, ticket: Ticket) {
-        let request = Request::Kill(ticket, libc::SIGKILL);
-        self.requests.push_back((request, Vec::new()));
+        Some(next_look)
     }
 
     /// Asks for one more worker.
@@ -319,11 +300,3 @@ const NOTHING: libc::pollfd = libc::pollfd {
     events: 0,
     revents: 0,
 };
-
-/// Every worker reads the end of its channel, and leaves.
-fn dismiss(crew: &mut Crew) {
-    for (_, member) in crew.members() {
-        member.stage = Stage::Leaving;
-        sys::shutdown_write(&member.channel);
-    }
-}

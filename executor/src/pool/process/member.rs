@@ -16,10 +16,13 @@
 //!           is taken back when half of it is sent stays as a hole: bytes without a job. (Not for a
 //!           worker that is being killed.) M3 two jobs that can still be claimed never share a slot
 //!           of the ledger: a number is given out in advance only when fewer than SLOTS have been
-//!           since the front one. Next: `crew.rs`.
+//!           since the front one. M4 the front job's time begins when it becomes the front one: from
+//!           then on the worker has nothing else to do. So waiting costs a job no time, and a clock
+//!           never begins late enough to be noticed. Next: `crew.rs`.
 
 use super::job::{Job, RemoteJob};
 use super::ledger::{Ledger, SLOTS};
+use super::policy::Policy;
 use super::sys;
 use super::wire::{HEADER, Header, Kind};
 use crate::task::schedule::TaskId;
@@ -27,6 +30,7 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// How many jobs a worker is given at a time: the one it runs, and one to go on with while the
 /// answer to the first is on its way. No more: what waits here cannot be run by another worker
@@ -48,6 +52,9 @@ pub(super) enum Stage {
     Leaving,
 }
 
+/// Tells the time. A function, so that the tests can turn the hands.
+pub(super) type Clock = fn() -> Instant;
+
 /// One worker.
 pub(super) struct Member {
     pub(super) stage: Stage,
@@ -66,6 +73,11 @@ pub(super) struct Member {
     sent: usize,
     offset: usize,
     last_number: u64,
+    /// Which job the deadline is of (M4), and the deadline, if that job has one.
+    timed: u64,
+    deadline: Option<Instant>,
+    /// It is leaving, and when it has not left by then it is killed.
+    pub(super) kill_at: Option<Instant>,
 }
 
 /// A job that was given to a worker.
@@ -76,22 +88,34 @@ struct Assigned {
     order: u64,
     entry: u64,
     argument: Vec<u8>,
-    /// The worker is being killed because of this job.
-    aborted: bool,
+    policy: Option<Box<Policy>>,
+    /// The worker is being killed because of this job, and why.
+    stopped: Option<Stopped>,
+}
+
+/// Why a job that runs was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// By its handle, or with the whole pool.
+    Aborted,
+    /// Its time was up.
+    TimedOut,
+    /// The pool broke.
+    Broken,
 }
 
 /// What became of a job whose worker is dead.
 pub(super) enum Remains {
-    /// It was aborted, which is why the worker is dead.
-    Aborted(Box<dyn RemoteJob>),
+    /// It was stopped, which is why the worker is dead.
+    Stopped(Box<dyn RemoteJob>, Stopped),
     /// The worker died while running it.
-    Fallen(Box<dyn RemoteJob>),
+    Fallen(Job),
     /// It never began.
     Untouched(Job),
 }
 
-/// What an abort found.
-pub(super) enum Abort {
+/// What an attempt to stop a job found.
+pub(super) enum Stop {
     /// No such job here.
     Unknown,
     /// It is done, and its answer on the way.
@@ -116,6 +140,9 @@ impl Member {
             sent: 0,
             offset: 0,
             last_number: 0,
+            timed: 0,
+            deadline: None,
+            kill_at: None,
         }
     }
 
@@ -140,7 +167,7 @@ impl Member {
     }
 
     /// Gives it a job.
-    pub(super) fn assign(&mut self, job: Job) {
+    pub(super) fn assign(&mut self, job: Job, clock: Clock) {
         self.last_number += 1;
         let in_use = |front: &Assigned| self.last_number - front.number;
         debug_assert!(self.jobs.front().map_or(0, in_use) < SLOTS as u64, "M3");
@@ -151,9 +178,32 @@ impl Member {
             order: job.order,
             entry: job.entry,
             argument: job.argument,
-            aborted: false,
+            policy: job.policy,
+            stopped: None,
         });
         self.flush();
+        self.start_clock(clock);
+    }
+
+    /// M4: after every change of `jobs`.
+    pub(super) fn start_clock(&mut self, clock: Clock) {
+        let front = self.jobs.front();
+        let number = front.map_or(0, |job| job.number);
+        if number != self.timed {
+            self.timed = number;
+            let policy = front.filter(|job| job.remote.is_some());
+            let policy = policy.and_then(|job| job.policy.as_deref());
+            let timeout = policy.and_then(|policy| policy.terms.timeout);
+            self.deadline = timeout.and_then(|timeout| clock().checked_add(timeout));
+        }
+    }
+
+    /// When something has to be done about it although nothing happens.
+    pub(super) fn alarm(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Leaving => self.kill_at,
+            Stage::Starting | Stage::Ready => self.deadline,
+        }
     }
 
     /// Is there something to send when the channel takes it?
@@ -208,7 +258,7 @@ impl Member {
     /// Takes back the last job, if there is one to spare and it has not begun.
     pub(super) fn withdraw_last(&mut self) -> Option<Job> {
         let last = self.jobs.len().checked_sub(1)?;
-        if last == 0 || self.is_half_sent(last) || self.jobs[last].aborted {
+        if last == 0 || self.is_half_sent(last) || self.jobs[last].stopped.is_some() {
             return None;
         }
         self.withdraw(last)
@@ -224,37 +274,68 @@ impl Member {
             self.sent -= 1;
         }
         self.slow = !self.jobs.is_empty();
-        Some(Job {
-            remote: job.remote?,
-            order: job.order,
-            entry: job.entry,
-            argument: job.argument,
-        })
+        job.into_job()
     }
 
     fn is_half_sent(&self, index: usize) -> bool {
         index == self.sent && self.offset > 0
     }
 
-    /// Aborts a job of this worker.
-    pub(super) fn abort(&mut self, id: TaskId) -> Abort {
+    /// It reads the end of its channel when it has done what is in there, and leaves.
+    pub(super) fn dismiss(&mut self) {
+        self.stage = Stage::Leaving;
+        sys::shutdown_write(&self.channel);
+    }
+
+    /// The jobs here, by name.
+    pub(super) fn ids(&self) -> impl Iterator<Item = TaskId> {
+        let remotes = self.jobs.iter().filter_map(|job| job.remote.as_ref());
+        remotes.map(|remote| remote.id())
+    }
+
+    /// The front job's time is up. One that has not begun although the worker had nothing else to
+    /// do goes back with the others: the fault is the worker's.
+    pub(super) fn time_out(&mut self) -> Stop {
+        self.deadline = None;
+        match self.withdraw(0) {
+            Some(job) => {
+                self.stage = Stage::Leaving;
+                let mut back = vec![job];
+                for behind in (0..self.jobs.len()).rev() {
+                    back.extend(self.withdraw(behind));
+                }
+                Stop::Running(back)
+            }
+            None => self.stop_begun(0, Stopped::TimedOut),
+        }
+    }
+
+    /// Stops a job of this worker.
+    pub(super) fn stop(&mut self, id: TaskId, why: Stopped) -> Stop {
         let is_it = |job: &Assigned| job.remote.as_ref().is_some_and(|remote| remote.id() == id);
         let Some(index) = self.jobs.iter().position(is_it) else {
-            return Abort::Unknown;
+            return Stop::Unknown;
         };
         if self.is_half_sent(index) && self.stage == Stage::Ready {
             // Half a frame cannot have been claimed. It becomes a hole (M2).
             self.ledger.withdraw(self.jobs[index].number);
             self.slow = true;
+            if index == 0 {
+                self.deadline = None;
+            }
             return match self.jobs[index].remote.take() {
-                Some(remote) => Abort::Withdrawn(remote),
-                None => Abort::Unknown,
+                Some(remote) => Stop::Withdrawn(remote),
+                None => Stop::Unknown,
             };
         }
         if let Some(job) = self.withdraw(index) {
-            return Abort::Withdrawn(job.remote);
+            return Stop::Withdrawn(job.remote);
         }
-        // It has begun. The jobs behind it come back *before* the kill, or the worker could begin
+        self.stop_begun(index, why)
+    }
+
+    fn stop_begun(&mut self, index: usize, why: Stopped) -> Stop {
+        // The jobs behind it come back *before* the kill, or the worker could begin
         // one of them and take it along. If it has begun the next one already, this one is done:
         // its answer is on the way, and counts.
         let mut back = Vec::new();
@@ -262,15 +343,15 @@ impl Member {
         if self.jobs.get(next).is_some_and(|job| job.remote.is_some()) && !self.is_half_sent(next) {
             match self.withdraw(next) {
                 Some(job) => back.push(job),
-                None => return Abort::Done,
+                None => return Stop::Done,
             }
         }
         self.stage = Stage::Leaving;
-        self.jobs[index].aborted = true;
+        self.jobs[index].stopped.get_or_insert(why);
         for behind in (next..self.jobs.len()).rev() {
             back.extend(self.withdraw(behind));
         }
-        Abort::Running(back)
+        Stop::Running(back)
     }
 
     /// It is dead, and everything it sent has been read: what becomes of its jobs, in order.
@@ -278,20 +359,27 @@ impl Member {
         let mut remains = Vec::new();
         for job in self.jobs.drain(..) {
             let claimed = self.ledger.was_claimed(job.number);
-            let Some(remote) = job.remote else { continue };
-            remains.push(if job.aborted {
-                Remains::Aborted(remote)
-            } else if claimed {
-                Remains::Fallen(remote)
-            } else {
-                Remains::Untouched(Job {
-                    remote,
-                    order: job.order,
-                    entry: job.entry,
-                    argument: job.argument,
-                })
+            let stopped = job.stopped;
+            let Some(job) = job.into_job() else { continue };
+            remains.push(match (stopped, claimed) {
+                (Some(why), _) => Remains::Stopped(job.remote, why),
+                (None, true) => Remains::Fallen(job),
+                (None, false) => Remains::Untouched(job),
             });
         }
         remains
+    }
+}
+
+impl Assigned {
+    /// None for a hole.
+    fn into_job(self) -> Option<Job> {
+        Some(Job {
+            remote: self.remote?,
+            order: self.order,
+            entry: self.entry,
+            argument: self.argument,
+            policy: self.policy,
+        })
     }
 }

@@ -20,9 +20,9 @@
 //!   begun), `image.rs` (whose code is known), `panics.rs`, `entry.rs` (a job's code as an address),
 //!   `control.rs` (what pool and server say)
 //! - the other processes: `worker.rs`, `server.rs`, `fork_server.rs` (how a program starts it)
-//! - the pool: `job.rs`, `member.rs` (one worker), `crew.rs` and `crew/turnover.rs` (all of them,
-//!   and the queue), `shared.rs` (the lock), `manager.rs` (the thread), `pool.rs` and
-//!   `pool/submit.rs` (the API), `builder.rs`
+//! - the pool: `policy.rs` (what was agreed), `job.rs`, `member.rs` (one worker), `crew.rs`,
+//!   `crew/stopping.rs` and `crew/turnover.rs` (all of them, and the queue), `shared.rs` (the lock), `manager.rs` (the thread), `pool.rs`,
+//!   `pool/submit.rs`, `pool/jobs.rs` (the API), `builder.rs`
 
 mod builder;
 mod control;
@@ -35,6 +35,7 @@ mod ledger;
 mod manager;
 mod member;
 mod panics;
+mod policy;
 mod pool;
 mod server;
 mod shared;
@@ -44,4 +45,5 @@ mod worker;
 
 pub use builder::ProcessPoolBuilder;
 pub use fork_server::ForkServer;
-pub use pool::ProcessPool;
+pub use policy::OnDeath;
+pub use pool::{Jobs, ProcessPool};

@@ -12,13 +12,17 @@
 //!
 //! Next: `pool/submit.rs`.
 
+mod jobs;
 mod submit;
 
+pub use jobs::Jobs;
+
 use super::builder::ProcessPoolBuilder;
-use super::crew::{Crew, Phase};
+use super::crew::{Crew, Out, Phase};
 use super::fork_server::{self, Attachment, ForkServer};
 use super::image::Images;
 use super::manager::Manager;
+use super::policy::{Rules, Terms};
 use super::shared::Shared;
 use super::sys;
 use crate::block_on::refuse_if_entered;
@@ -30,6 +34,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 /// Runs functions in worker processes.
 ///
@@ -89,6 +94,7 @@ use std::thread;
 pub struct ProcessPool {
     shared: Arc<Shared>,
     images: Images,
+    terms: Terms,
     manager: Mutex<ManagerThread>,
     /// The process that made the pool: in a forked copy of it there is no manager.
     program: libc::pid_t,
@@ -115,11 +121,12 @@ impl ProcessPool {
         ProcessPoolBuilder::new()
     }
 
-    pub(super) fn make(workers: usize, capacity: Option<usize>) -> io::Result<ProcessPool> {
+    pub(super) fn make(rules: Rules) -> io::Result<ProcessPool> {
         ForkServer::start()?;
         let Attachment { line, images } = fork_server::attach()?;
         Ok(ProcessPool {
-            shared: Shared::new(Crew::new(workers, capacity))?,
+            terms: rules.terms,
+            shared: Shared::new(Crew::new(rules))?,
             images,
             manager: Mutex::new(ManagerThread::Waiting { line }),
             program: sys::own_pid(),
@@ -153,12 +160,27 @@ impl ProcessPool {
         if wait {
             refuse_if_entered();
         }
-        self.close(how.cancel_queued, wait);
+        self.end(|crew, out| crew.close(how.cancel_queued, out), wait);
     }
 
-    fn close(&self, cancel_queued: bool, wait: bool) {
-        self.shared
-            .change(|crew, out| crew.close(cancel_queued, out));
+    /// Stops the whole pool: takes no more jobs, cancels those that wait, and stops those that run
+    /// as [`JoinHandle::abort`] does, with SIGTERM and, after the grace
+    /// ([`ProcessPoolBuilder::grace`]), SIGKILL. Their handles report
+    /// [`JoinError::Cancelled`](crate::JoinError::Cancelled) when their workers are dead.
+    ///
+    /// Does not wait, and may be called from any thread and any task. A [`shutdown`](Self::shutdown) after it
+    /// waits until all workers are gone.
+    pub fn terminate(&self) {
+        self.end(|crew, out| crew.stop_all(crew.grace(), out), false);
+    }
+
+    /// As [`terminate`](Self::terminate), with SIGKILL and without any grace.
+    pub fn kill(&self) {
+        self.end(|crew, out| crew.stop_all(Duration::ZERO, out), false);
+    }
+
+    fn end(&self, transition: impl FnOnce(&mut Crew, &mut Out), wait: bool) {
+        self.shared.change(transition);
         self.shared.ring();
         let mut manager = lock(&self.manager);
         if let ManagerThread::Waiting { .. } = &*manager {
@@ -232,9 +254,10 @@ impl Executor for ProcessPool {
 
 impl Drop for ProcessPool {
     fn drop(&mut self) {
-        let open = lock(&self.shared.crew).phase == Phase::Open;
-        if open && sys::own_pid() == self.program {
-            self.close(false, !self.is_manager());
+        let told = lock(&self.shared.crew).was_told_to_end();
+        if !told && sys::own_pid() == self.program {
+            let wait = !self.is_manager();
+            self.end(|crew, out| crew.close(false, out), wait);
         }
     }
 }

@@ -49,7 +49,11 @@ impl Shared {
         let answer = transition(&mut crew, &mut out);
         crew.left(out.len());
         let has_news = !out.is_empty() || crew.phase != Phase::Open || crew.orphaned;
+        let ring = crew.take_ring();
         drop(crew);
+        if ring {
+            self.ring();
+        }
         if has_news {
             self.room.notify_all();
         }

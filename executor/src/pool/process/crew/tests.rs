@@ -2,27 +2,44 @@
 //!
 //! A played worker reads its real channel, claims in its real ledger, and answers or dies when the
 //! dice say so. After each walk: every job has ended exactly once, none has begun twice, and each
-//! ended in a way that what happened to it allows.
+//! ended in a way that what happened to it and its terms allow. Time is the test's, too.
 
 use super::*;
+use crate::error::JoinError;
 use crate::pool::process::ledger::Ledger;
+use crate::pool::process::policy::{OnDeath, Terms};
 use crate::pool::process::sys;
 use crate::pool::process::wire::{FrameReader, Header, Kind};
+use crate::task::schedule::TaskId;
+use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 /// What the test knows of one job.
 #[derive(Debug, Default, Clone)]
 struct Record {
     started: bool,
     aborted: bool,
+    terms: Terms,
+    submitted: Duration,
     begun: u32,
-    /// Its worker was killed while it was at it.
-    fell: bool,
-    /// And that was because another job was aborted.
-    sacrificed: bool,
+    /// How many workers died at it.
+    falls: u32,
+    /// When it ended, and how.
+    ended: Duration,
     ends: Vec<&'static str>,
+}
+
+thread_local! {
+    /// How long the walk has taken.
+    static TIME: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+fn hands() -> Instant {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    *START + TIME.get()
 }
 
 type Records = Arc<Mutex<Vec<Record>>>;
@@ -44,16 +61,19 @@ impl RemoteJob for FakeRemote {
     }
 
     fn finish(self: Box<Self>, outcome: Outcome) {
-        self.records.lock().unwrap()[self.index]
-            .ends
-            .push(match outcome {
-                Outcome::Answer(_) => "answer",
-                Outcome::Failed(JoinError::Cancelled) => "cancelled",
-                Outcome::Failed(JoinError::WorkerDied(_)) => "fell",
-                Outcome::Failed(JoinError::Start(_)) => "no worker",
-                Outcome::Failed(_) => "another error",
-                Outcome::Husk => "husk",
-            });
+        let record = &mut self.records.lock().unwrap()[self.index];
+        record.ended = TIME.get();
+        record.ends.push(match outcome {
+            Outcome::Answer(_) => "answer",
+            Outcome::Failed(JoinError::Cancelled) => "cancelled",
+            Outcome::Failed(JoinError::WorkerDied(_)) => "fell",
+            Outcome::Failed(JoinError::Start(_)) => "no worker",
+            Outcome::Failed(JoinError::TimedOut) => "timed out",
+            Outcome::Failed(JoinError::Quarantined(_)) => "quarantined",
+            Outcome::Failed(JoinError::Broken(_)) => "broken",
+            Outcome::Failed(_) => "another error",
+            Outcome::Husk => "husk",
+        });
     }
 }
 
@@ -82,12 +102,14 @@ impl Walk {
     fn new(seed: u64) -> Walk {
         let mut walk = Walk {
             dice: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
-            crew: Crew::new(1, None),
+            crew: Crew::new(Rules::new(1)),
             records: Records::default(),
             workers: Vec::new(),
             next_ticket: 1,
         };
-        walk.crew.limit = 1 + walk.below(4);
+        walk.crew.rules.workers = 1 + walk.below(4);
+        walk.crew.clock = hands;
+        TIME.set(Duration::ZERO);
         walk
     }
 
@@ -124,8 +146,28 @@ impl Walk {
     }
 
     fn submit(&mut self, length: usize) {
+        self.submit_on(Terms::default(), length);
+    }
+
+    fn dice_terms(&mut self) -> Terms {
+        Terms {
+            timeout: (self.below(3) == 0).then(|| Duration::from_millis(20)),
+            on_death: match self.below(40) {
+                0..20 => OnDeath::FailJob,
+                20..30 => OnDeath::Retry(0),
+                30..39 => OnDeath::Retry(2),
+                _ => OnDeath::BreakPool,
+            },
+        }
+    }
+
+    fn submit_on(&mut self, terms: Terms, length: usize) {
         let index = self.records.lock().unwrap().len();
-        self.records.lock().unwrap().push(Record::default());
+        self.records.lock().unwrap().push(Record {
+            terms,
+            submitted: TIME.get(),
+            ..Record::default()
+        });
         let remote = Box::new(FakeRemote {
             index,
             records: self.records.clone(),
@@ -136,8 +178,13 @@ impl Walk {
             order: 0,
             entry: index as u64,
             argument,
+            policy: terms.policy(),
         };
-        self.change(|crew, out| crew.accept(job, out));
+        if self.crew.phase == Phase::Open {
+            self.change(|crew, out| crew.accept(job, out));
+        } else {
+            self.records.lock().unwrap().pop();
+        }
     }
 
     /// As a handle does it: in place while it is queued for the first time.
@@ -262,7 +309,7 @@ impl Walk {
     /// A worker dies, and the pool takes note of it in the order of the real one.
     fn die(&mut self, index: usize) {
         if let Some((_, job)) = self.workers[index].at {
-            self.records.lock().unwrap()[job as usize].fell = true;
+            self.records.lock().unwrap()[job as usize].falls += 1;
         }
         if self.below(2) == 0 {
             let ticket = self.workers[index].ticket;
@@ -272,35 +319,50 @@ impl Walk {
             self.hear_from(index);
         }
         let ticket = self.workers.remove(index).ticket;
-        self.crew.condemned.retain(|condemned| *condemned != ticket);
+        self.crew.orders.retain(|(ordered, _)| *ordered != ticket);
         self.change(|crew, out| crew.bury(ticket, Some(libc::SIGKILL), out));
     }
 
-    /// Whoever is condemned dies, in time.
+    /// An order is carried out. Only a job that is to stop may be at stake; and SIGTERM may be
+    /// ignored.
     fn execute(&mut self) {
-        if let Some(ticket) = self.crew.condemned.first().copied() {
-            match self
-                .workers
-                .iter()
-                .position(|worker| worker.ticket == ticket)
-            {
-                Some(index) => {
-                    if let Some((_, job)) = self.workers[index].at {
-                        let record = &mut self.records.lock().unwrap()[job as usize];
-                        record.sacrificed = !record.aborted;
-                    }
-                    self.die(index);
-                }
-                None => self.crew.condemned.retain(|condemned| *condemned != ticket),
-            }
+        if self.crew.orders.is_empty() {
+            return;
+        }
+        let (ticket, signal) = self.crew.orders.remove(0);
+        let mut workers = self.workers.iter();
+        let Some(index) = workers.position(|worker| worker.ticket == ticket) else {
+            return;
+        };
+        if let Some((_, job)) = self.workers[index].at {
+            let record = &self.records.lock().unwrap()[job as usize];
+            let may_stop =
+                record.aborted || record.terms.timeout.is_some() || self.crew.broken.is_some();
+            assert!(may_stop, "sacrificed: {record:?}");
+        }
+        if signal == libc::SIGKILL || self.below(3) > 0 {
+            self.die(index);
         }
     }
 
+    fn pass_time(&mut self, milliseconds: u64) {
+        TIME.set(TIME.get() + Duration::from_millis(milliseconds));
+        self.change(Crew::ring_alarms);
+        // C6, and nothing is left undone.
+        let look = self.crew.plan_look(hands());
+        assert!(look.is_none_or(|look| look > hands()));
+    }
+
     fn step(&mut self) {
-        match self.below(20) {
+        match self.below(22) {
             0..=3 => {
                 let length = [0, 10, 300_000][self.below(3)];
-                self.submit(length);
+                let terms = self.dice_terms();
+                self.submit_on(terms, length);
+            }
+            20..=21 => {
+                let milliseconds = self.below(8) as u64;
+                self.pass_time(milliseconds);
             }
             4..=5 => self.hire(),
             6..=7 => self.arrive(),
@@ -329,8 +391,21 @@ impl Walk {
             self.work();
             self.hear();
             self.execute();
+            self.pass_time(1);
         }
         panic!("it never ends: {} jobs are left", self.crew.pending);
+    }
+}
+
+fn fails_at_once(record: &Record) -> bool {
+    matches!(record.terms.on_death, OnDeath::FailJob | OnDeath::BreakPool)
+}
+
+/// Do its terms allow it so many workers, and `forgiven` more?
+fn may_run_again(record: &Record, forgiven: u32) -> bool {
+    match record.terms.on_death {
+        OnDeath::Retry(more) => record.falls <= more + forgiven,
+        OnDeath::FailJob | OnDeath::BreakPool => record.falls == 0,
     }
 }
 
@@ -347,18 +422,22 @@ fn every_job_ends_once_and_truly_whatever_happens() {
         assert_eq!(walk.crew.pending, 0, "seed {seed}");
         let records = walk.records.lock().unwrap();
         for (index, record) in records.iter().enumerate() {
+            // It runs no more: it never has, or whoever ran it is dead.
+            let at_rest = record.begun == record.falls;
             let told_truly = match record.ends[..] {
-                ["answer"] => record.begun == 1 && !record.fell,
-                ["fell"] => {
-                    record.begun == 1 && record.fell && !record.aborted && !record.sacrificed
-                }
+                ["answer"] => record.begun == record.falls + 1 && may_run_again(record, 0),
+                ["fell"] => record.falls == 1 && at_rest && fails_at_once(record),
+                ["quarantined"] => at_rest && !may_run_again(record, 0) && may_run_again(record, 1),
                 // Cancelled by its handle (killed, if it had begun), or by the end.
-                ["cancelled"] => match record.begun {
-                    0 => record.aborted || cancel,
-                    _ => record.begun == 1 && record.aborted && record.fell,
-                },
+                ["cancelled"] => at_rest && (record.aborted || cancel),
+                ["timed out"] => {
+                    let limit = record.terms.timeout;
+                    let passed = record.ended - record.submitted;
+                    at_rest && record.begun > 0 && limit.is_some_and(|limit| limit <= passed)
+                }
+                ["broken"] => at_rest && walk.crew.broken.is_some(),
                 ["husk"] => record.aborted && record.begun == 0,
-                ["no worker"] => record.begun == 0,
+                ["no worker"] => at_rest,
                 _ => false,
             };
             assert!(told_truly, "seed {seed}, job {index}: {record:?}");
@@ -369,7 +448,7 @@ fn every_job_ends_once_and_truly_whatever_happens() {
 #[test]
 fn jobs_are_failed_when_worker_after_worker_dies_before_it_begins_one() {
     let mut walk = Walk::new(1);
-    walk.crew.limit = 1;
+    walk.crew.rules.workers = 1;
     walk.submit(0);
     let mut deaths = 0;
     while walk.crew.pending > 0 {
@@ -390,7 +469,7 @@ fn jobs_are_failed_when_worker_after_worker_dies_before_it_begins_one() {
 #[test]
 fn a_refused_worker_fails_the_jobs_only_when_there_is_no_other() {
     let mut walk = Walk::new(1);
-    walk.crew.limit = 2;
+    walk.crew.rules.workers = 2;
     walk.submit(0);
     walk.hire();
     walk.refuse();

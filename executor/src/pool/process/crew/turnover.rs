@@ -7,7 +7,7 @@
 //!                     refused
 //! ```
 //!
-//! The other half of `Crew`'s transitions: same state, same lock, same rules (C1 to C5 there).
+//! A part of `Crew`'s transitions: same state, same lock, same rules (C1 to C6 there).
 //! Next: `shared.rs`.
 
 use super::{Crew, Out, Phase};
@@ -16,6 +16,7 @@ use crate::pool::process::control::Ticket;
 use crate::pool::process::fork_server;
 use crate::pool::process::job::{Job, Outcome};
 use crate::pool::process::member::{Member, Remains, Stage};
+use crate::pool::process::policy::OnDeath;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -33,12 +34,12 @@ impl Crew {
             return 0;
         }
         let (starting, ready) = (self.count(Stage::Starting), self.count(Stage::Ready));
-        let places = self.limit.saturating_sub(starting + ready);
+        let places = self.rules.workers.saturating_sub(starting + ready);
         self.queue.len().saturating_sub(starting).min(places)
     }
 
     /// When to look at `wants_workers` again although nothing happened.
-    pub(in crate::pool::process) fn pause_ends(&mut self, now: Instant) -> Option<Instant> {
+    pub(super) fn pause_ends(&mut self, now: Instant) -> Option<Instant> {
         self.no_fork_before = self.no_fork_before.filter(|end| now < *end);
         self.no_fork_before
     }
@@ -102,15 +103,6 @@ impl Crew {
         }
     }
 
-    /// A worker gets no more jobs: its channel has ended, or it talks nonsense.
-    pub(in crate::pool::process) fn leaves(&mut self, ticket: Ticket) {
-        if let Some(member) = self.members.get_mut(&ticket) {
-            member.stage = Stage::Leaving;
-            self.idle.retain(|idle| *idle != ticket);
-            self.condemned.push(ticket);
-        }
-    }
-
     /// A worker is dead, and everything it sent has been read (C4). Its wait status, if anybody
     /// knows it.
     pub(in crate::pool::process) fn bury(
@@ -126,19 +118,30 @@ impl Crew {
         let exit = exit_of(member.pid, status);
         let mut has_worked = member.has_worked;
         let mut untouched = Vec::new();
+        let mut breaks = false;
         for remains in member.remains() {
-            let (remote, error) = match remains {
-                Remains::Aborted(remote) => (remote, JoinError::Cancelled),
-                Remains::Fallen(remote) => (remote, JoinError::WorkerDied(exit)),
-                Remains::Untouched(job) => {
-                    untouched.push(job);
-                    continue;
+            has_worked |= !matches!(remains, Remains::Untouched(_));
+            match remains {
+                Remains::Untouched(job) => untouched.push(job),
+                Remains::Stopped(remote, why) => {
+                    out.push((remote, Outcome::Failed(self.reason(why))));
                 }
-            };
-            has_worked = true;
-            out.push((remote, Outcome::Failed(error)));
+                Remains::Fallen(job) => match judge(job, exit) {
+                    Verdict::Again(job) => untouched.push(job),
+                    Verdict::Failed(job, error, verdict) => {
+                        breaks |= verdict;
+                        out.push((job.remote, Outcome::Failed(error)));
+                    }
+                },
+            }
         }
         self.put_back(untouched);
+        if breaks {
+            self.break_pool(
+                format!("a job that must not end its worker did: {exit}"),
+                out,
+            );
+        }
         self.stillborn = match self.queue.is_empty() || has_worked {
             true => 0,
             false => self.stillborn + 1,
@@ -180,6 +183,33 @@ impl Crew {
         self.phase == Phase::Closing
             && self.queue.is_empty()
             && self.members.values().all(Member::is_idle)
+    }
+}
+
+/// What becomes of a job that cost a worker.
+enum Verdict {
+    /// Another worker runs it.
+    Again(Job),
+    /// It is over. True: and so is the pool.
+    Failed(Job, JoinError, bool),
+}
+
+fn judge(mut job: Job, exit: WorkerExit) -> Verdict {
+    let died = JoinError::WorkerDied(exit);
+    let Some(policy) = &mut job.policy else {
+        return Verdict::Failed(job, died, false);
+    };
+    match policy.terms.on_death {
+        OnDeath::FailJob => Verdict::Failed(job, died, false),
+        OnDeath::BreakPool => Verdict::Failed(job, died, true),
+        OnDeath::Retry(more) => {
+            policy.deaths.push(exit);
+            if policy.deaths.len() <= more as usize {
+                return Verdict::Again(job);
+            }
+            let deaths = std::mem::take(&mut policy.deaths);
+            Verdict::Failed(job, JoinError::Quarantined(deaths.into()), false)
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 //!   crew (lock) ──> worker             or the queue, and then the manager's turn
 //! ```
 //!
-//! Next: `builder.rs`.
+//! Next: `jobs.rs`.
 
 use super::{ProcessPool, wait};
 use crate::block_on::refuse_if_entered;
@@ -20,12 +20,12 @@ use crate::pool::process::entry::{Entry, encode, panicked};
 use crate::pool::process::fork_server;
 use crate::pool::process::job::{Job, Outcome, RemoteJob, unknown_code};
 use crate::pool::process::panics::catch;
+use crate::pool::process::policy::Terms;
 use crate::pool::process::shared::Link;
 use crate::pool::thread::TrySubmitError;
 use crate::sync::lock;
 use crate::task::join::JoinHandle;
 use crate::task::promise::promise;
-use std::io;
 
 /// What to do with a job for which there is no room.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,20 +39,21 @@ enum WhenFull {
 /// Why a job was not taken.
 enum Refusal {
     Full,
-    Closed,
-    Failed(io::Error),
+    Failed(JoinError),
 }
 
 impl ProcessPool {
-    /// Starts `function(argument)` in a worker and returns its handle.
+    /// Starts `function(argument)` in a worker and returns its handle. For a time limit and other
+    /// terms of its own, see [`jobs`](Self::jobs).
     ///
     /// The argument is encoded by the calling thread. Waits only where the queue is bounded and
     /// full. Whatever goes wrong, here or later, is told by the handle: see [`JoinError`].
     ///
     /// # Cancellation
     /// Dropping the handle detaches the job. [`JoinHandle::abort`] cancels it at once while it has
-    /// not begun; when it runs, its worker is killed, and the handle reports
-    /// [`JoinError::Cancelled`] as soon as that worker is dead.
+    /// not begun. When it runs, its worker gets a SIGTERM and, after the pool's
+    /// [grace](crate::ProcessPoolBuilder::grace), a SIGKILL; the handle reports [`JoinError::Cancelled`]
+    /// as soon as that worker is dead. A job that comes to its end before that has a result.
     ///
     /// # Panics
     /// With a bounded queue, on a thread that runs an executor: it might have to wait there. Use
@@ -68,19 +69,7 @@ impl ProcessPool {
         A: Portable,
         R: Portable,
     {
-        let when_full = self.when_full();
-        let (job, handle) = match self.prepare(&function, &argument) {
-            Ok(prepared) => prepared,
-            Err(handle) => return handle,
-        };
-        drop(argument); // before the wait for room
-        if let Err((job, refusal)) = self.enqueue(job, when_full) {
-            job.remote.finish(Outcome::Failed(match refusal {
-                Refusal::Failed(error) => JoinError::Start(error),
-                Refusal::Closed | Refusal::Full => JoinError::Closed,
-            }));
-        }
-        handle
+        self.submit_on(self.terms, function, argument)
     }
 
     /// As [`submit`](Self::submit), but never waits.
@@ -97,6 +86,42 @@ impl ProcessPool {
         A: Portable,
         R: Portable,
     {
+        self.try_submit_on(self.terms, function, argument)
+    }
+
+    #[track_caller]
+    pub(super) fn submit_on<F, A, R>(&self, terms: Terms, function: F, argument: A) -> JoinHandle<R>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Portable,
+        R: Portable,
+    {
+        let when_full = self.when_full();
+        let (job, handle) = match self.prepare(terms, &function, &argument) {
+            Ok(prepared) => prepared,
+            Err(handle) => return handle,
+        };
+        drop(argument); // before the wait for room
+        if let Err((job, refusal)) = self.enqueue(job, when_full) {
+            job.remote.finish(Outcome::Failed(match refusal {
+                Refusal::Failed(error) => error,
+                Refusal::Full => JoinError::Closed,
+            }));
+        }
+        handle
+    }
+
+    pub(super) fn try_submit_on<F, A, R>(
+        &self,
+        terms: Terms,
+        function: F,
+        argument: A,
+    ) -> Result<JoinHandle<R>, TrySubmitError<A>>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Portable,
+        R: Portable,
+    {
         let crew = lock(&self.shared.crew);
         match crew.phase {
             // Now, and not after it was encoded in vain.
@@ -104,16 +129,18 @@ impl ProcessPool {
             Phase::Open => drop(crew),
             Phase::Closing | Phase::Ended => return Err(TrySubmitError::Closed(argument)),
         }
-        let (job, handle) = match self.prepare(&function, &argument) {
+        let (job, handle) = match self.prepare(terms, &function, &argument) {
             Ok(prepared) => prepared,
             Err(handle) => return Ok(handle),
         };
         match self.enqueue(job, WhenFull::Refuse) {
             Ok(()) => Ok(handle),
             Err((_, Refusal::Full)) => Err(TrySubmitError::Full(argument)),
-            Err((_, Refusal::Closed)) => Err(TrySubmitError::Closed(argument)),
+            Err((_, Refusal::Failed(JoinError::Closed | JoinError::Broken(_)))) => {
+                Err(TrySubmitError::Closed(argument))
+            }
             Err((job, Refusal::Failed(error))) => {
-                job.remote.finish(Outcome::Failed(JoinError::Start(error)));
+                job.remote.finish(Outcome::Failed(error));
                 Ok(handle)
             }
         }
@@ -131,6 +158,7 @@ impl ProcessPool {
     /// The job and its handle; or, when the argument cannot be encoded, a handle that says so.
     fn prepare<F, A, R>(
         &self,
+        terms: Terms,
         function: &F,
         argument: &A,
     ) -> Result<(Job, JoinHandle<R>), JoinHandle<R>>
@@ -151,6 +179,7 @@ impl ProcessPool {
                     order: 0, // given when it is accepted
                     entry,
                     argument,
+                    policy: terms.policy(),
                 };
                 return Ok((job, handle));
             }
@@ -173,7 +202,7 @@ impl ProcessPool {
         if crew.phase == Phase::Open && !crew.managed {
             drop(crew);
             if let Err(error) = self.start_manager() {
-                return Err((job, Refusal::Failed(error)));
+                return Err((job, Refusal::Failed(JoinError::Start(error))));
             }
             crew = lock(&self.shared.crew);
         }
@@ -185,10 +214,10 @@ impl ProcessPool {
             }
         }
         if crew.phase != Phase::Open {
-            return Err((job, Refusal::Closed));
+            return Err((job, Refusal::Failed(crew.closed())));
         }
         if crew.orphaned {
-            return Err((job, Refusal::Failed(fork_server::gone())));
+            return Err((job, Refusal::Failed(JoinError::Start(fork_server::gone()))));
         }
         if self
             .shared

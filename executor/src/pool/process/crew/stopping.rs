@@ -1,0 +1,231 @@
+//! How jobs and workers are stopped: aborts, time limits, patience, and the whole pool at once.
+//!
+//! ```text
+//!   stop(job) ── queued? ──> out                               cancelled, or whatever the reason
+//!       |     ── given to a worker, not begun? ──> out         (the ledger decides)
+//!       |     ── running
+//!       v
+//!   condemn(worker) ── SIGTERM ── grace ── SIGKILL ──> bury: the job ends with the reason
+//!       ^                                   ^
+//!       | deadline of the front job         | kill_at
+//!       +─────────────── ring_alarms ───────+      <── the manager, when `next_alarm` has come
+//! ```
+//!
+//! SIGTERM first, so that a job that holds something outside of its process (a lock file, children)
+//! can make arrangements. A job that comes to its end within the grace has come to its end: its
+//! result counts. SIGKILL then leaves no choice.
+//!
+//! A part of `Crew`'s transitions: same state, same lock, same rules (C1 to C6 there).
+//! Next: `crew/turnover.rs`.
+
+use super::{Crew, Out, Phase};
+use crate::error::JoinError;
+use crate::pool::process::control::Ticket;
+use crate::pool::process::job::Outcome;
+use crate::pool::process::member::{Member, Stage, Stop, Stopped};
+use crate::task::schedule::TaskId;
+use std::time::{Duration, Instant};
+
+/// How long a worker that was let go may take to leave before it is killed. It has nothing to do
+/// then, so more than a moment means that somebody stopped it.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
+
+impl Crew {
+    /// Stops a job. True when the manager has to act.
+    pub(in crate::pool::process) fn abort(&mut self, id: TaskId, out: &mut Out) -> bool {
+        self.stop(id, Stopped::Aborted, out)
+    }
+
+    fn stop(&mut self, id: TaskId, why: Stopped, out: &mut Out) -> bool {
+        if let Some(index) = self.queue.iter().position(|job| job.remote.id() == id) {
+            let job = self.queue.remove(index).expect("just found");
+            out.push((job.remote, Outcome::Failed(self.reason(why))));
+            return false;
+        }
+        let mut members = self.members.iter_mut();
+        let found = members.find_map(|(ticket, member)| match member.stop(id, why) {
+            Stop::Unknown => None,
+            stop => Some((*ticket, stop)),
+        });
+        found.is_some_and(|(ticket, stop)| self.follow(ticket, stop, why, out))
+    }
+
+    /// What follows from what was found at a worker. True when the manager has to act.
+    fn follow(&mut self, ticket: Ticket, stop: Stop, why: Stopped, out: &mut Out) -> bool {
+        match stop {
+            Stop::Unknown | Stop::Done => return false,
+            Stop::Withdrawn(remote) => {
+                out.push((remote, Outcome::Failed(self.reason(why))));
+                if let Some(member) = self.members.get_mut(&ticket) {
+                    member.start_clock(self.clock);
+                }
+                self.heed_alarm(ticket);
+                self.note_if_idle(ticket);
+            }
+            Stop::Running(back) => {
+                self.condemn(ticket, self.rules.grace);
+                self.put_back(back);
+            }
+        }
+        self.dispatch(out);
+        true
+    }
+
+    /// What the handle of a job is told that was stopped.
+    pub(super) fn reason(&self, why: Stopped) -> JoinError {
+        match why {
+            Stopped::Aborted => JoinError::Cancelled,
+            Stopped::TimedOut => JoinError::TimedOut,
+            Stopped::Broken => self.closed(),
+        }
+    }
+
+    /// Ends a worker by force: SIGTERM, and SIGKILL when the grace is over.
+    pub(super) fn condemn(&mut self, ticket: Ticket, grace: Duration) {
+        let Some(member) = self.members.get_mut(&ticket) else {
+            return;
+        };
+        member.stage = Stage::Leaving;
+        let told = member.kill_at.is_some();
+        self.idle.retain(|idle| *idle != ticket);
+        if grace.is_zero() {
+            self.orders.push((ticket, libc::SIGKILL));
+            self.kill_after(ticket, LEAVE_PATIENCE); // again, should that be lost
+        } else {
+            if !told {
+                self.orders.push((ticket, libc::SIGTERM));
+            }
+            self.kill_after(ticket, grace);
+        }
+    }
+
+    /// A worker gets no more jobs: its channel has ended, or it talks nonsense.
+    pub(in crate::pool::process) fn leaves(&mut self, ticket: Ticket) {
+        // Unless it was told to leave, and is just doing that.
+        if self
+            .members
+            .get(&ticket)
+            .is_some_and(|member| member.kill_at.is_none())
+        {
+            self.condemn(ticket, Duration::ZERO);
+        }
+    }
+
+    /// Lets a worker go that has nothing to do: it reads the end of its channel.
+    pub(super) fn dismiss(&mut self, ticket: Ticket) {
+        self.idle.retain(|idle| *idle != ticket);
+        if let Some(member) = self.members.get_mut(&ticket) {
+            member.dismiss();
+        }
+        self.kill_after(ticket, LEAVE_PATIENCE);
+    }
+
+    /// Lets all workers go, if it has not been done.
+    pub(in crate::pool::process) fn dismiss_all(&mut self) {
+        let here = self.members.iter();
+        let here = here.filter(|(_, member)| member.stage != Stage::Leaving);
+        for ticket in here.map(|(ticket, _)| *ticket).collect::<Vec<_>>() {
+            self.dismiss(ticket);
+        }
+    }
+
+    fn kill_after(&mut self, ticket: Ticket, patience: Duration) {
+        let kill_at = (self.clock)().checked_add(patience);
+        if let Some(member) = self.members.get_mut(&ticket) {
+            // An earlier time that was set before stands.
+            member.kill_at = [member.kill_at, kill_at].into_iter().flatten().min();
+        }
+        self.heed_alarm(ticket);
+    }
+
+    // ---- alarms -----------------------------------------------------------------------------
+
+    /// C6: after anything that may have given a worker an earlier alarm.
+    pub(super) fn heed_alarm(&mut self, ticket: Ticket) {
+        if let Some(alarm) = self.members.get(&ticket).and_then(Member::alarm) {
+            self.ring_due |= self.next_look.is_none_or(|look| alarm < look);
+        }
+    }
+
+    /// C6: has the manager to be woken?
+    pub(in crate::pool::process) fn take_ring(&mut self) -> bool {
+        std::mem::take(&mut self.ring_due)
+    }
+
+    fn next_alarm(&self) -> Option<Instant> {
+        self.members.values().filter_map(Member::alarm).min()
+    }
+
+    /// By the manager, before it sleeps: when to look again at the latest.
+    pub(in crate::pool::process) fn plan_look(&mut self, now: Instant) -> Option<Instant> {
+        let times = [self.next_alarm(), self.pause_ends(now)];
+        self.next_look = times.into_iter().flatten().min();
+        self.next_look
+    }
+
+    /// By the manager: whose time is up?
+    pub(in crate::pool::process) fn ring_alarms(&mut self, out: &mut Out) {
+        if self.members.is_empty() {
+            return;
+        }
+        let now = (self.clock)();
+        let is_up = |member: &Member| member.alarm().is_some_and(|alarm| alarm <= now);
+        let up = self.members.iter().filter(|(_, member)| is_up(member));
+        for ticket in up.map(|(ticket, _)| *ticket).collect::<Vec<_>>() {
+            let Some(member) = self.members.get_mut(&ticket) else {
+                continue;
+            };
+            if member.stage == Stage::Leaving {
+                member.kill_at = now.checked_add(LEAVE_PATIENCE);
+                self.orders.push((ticket, libc::SIGKILL));
+            } else {
+                let stop = member.time_out();
+                self.follow(ticket, stop, Stopped::TimedOut, out);
+            }
+        }
+    }
+
+    // ---- the whole pool ---------------------------------------------------------------------
+
+    /// Stops everything. The workers are killed when `grace` is over.
+    pub(in crate::pool::process) fn stop_all(&mut self, grace: Duration, out: &mut Out) {
+        self.end_all(Stopped::Aborted, grace, out);
+    }
+
+    /// The pool cannot go on, for this reason.
+    pub(super) fn break_pool(&mut self, reason: String, out: &mut Out) {
+        self.broken.get_or_insert(reason.into_boxed_str());
+        self.end_all(Stopped::Broken, self.rules.grace, out);
+    }
+
+    fn end_all(&mut self, why: Stopped, grace: Duration, out: &mut Out) {
+        if self.phase == Phase::Open {
+            self.phase = Phase::Closing;
+        }
+        // The queue first, or what becomes free would take from it.
+        let reason = self.reason(why);
+        self.fail_queue(out, || match &reason {
+            JoinError::Broken(text) => JoinError::Broken(text.clone()),
+            _ => JoinError::Cancelled,
+        });
+        let members: Vec<Ticket> = self.members.keys().copied().collect();
+        for ticket in members {
+            let ids: Vec<TaskId> = self.members[&ticket].ids().collect();
+            for id in ids.into_iter().rev() {
+                self.stop(id, why, out);
+            }
+            let busy = |member: &Member| !member.is_idle();
+            if self.members.get(&ticket).is_some_and(busy) {
+                self.condemn(ticket, grace);
+            }
+        }
+        debug_assert!(
+            self.queue.is_empty(),
+            "nothing was behind a job that was stopped last first"
+        );
+    }
+
+    pub(in crate::pool::process) fn grace(&self) -> Duration {
+        self.rules.grace
+    }
+}
