@@ -70,6 +70,27 @@ fn loom_every_job_runs_and_every_worker_leaves() {
 }
 
 #[test]
+fn loom_jobs_leave_in_the_order_in_which_they_came() {
+    check(|| {
+        let queue = Arc::new(Queue::new(1, None));
+        assert_eq!(queue.push(0, WhenFull::Wait), Ok(Admitted::StartThread));
+        let worker = {
+            let queue = queue.clone();
+            thread::spawn(move || {
+                let mut taken = vec![queue.first().unwrap()];
+                taken.extend(std::iter::from_fn(|| queue.next()));
+                taken
+            })
+        };
+        for job in 1..4 {
+            assert_eq!(queue.push(job, WhenFull::Wait), Ok(Admitted::Done));
+        }
+        queue.close(false);
+        assert_eq!(worker.join().unwrap(), [0, 1, 2, 3]);
+    });
+}
+
+#[test]
 fn loom_a_sleeper_is_woken_for_a_job_of_another_submitter() {
     check(|| {
         let model = Model::new(1, None);
@@ -128,7 +149,7 @@ fn loom_without_any_thread_the_jobs_come_back() {
         };
         let orphans = push(&model);
         assert_eq!(orphans + other.join().unwrap(), 3);
-        assert_eq!(model.queue.roster().threads, 0);
+        assert_eq!(model.queue.counts().0.threads, 0);
     });
 }
 

@@ -196,18 +196,18 @@ impl ThreadPool {
 
     /// How many threads there are now.
     pub fn threads(&self) -> usize {
-        self.shared.queue.roster().threads
+        self.shared.queue.counts().0.threads
     }
 
     /// How many of them have nothing to do.
     pub fn idle_threads(&self) -> usize {
-        let roster = self.shared.queue.roster();
+        let (roster, _) = self.shared.queue.counts();
         roster.threads - roster.running()
     }
 
     /// How many jobs wait for a thread. Aborted ones count until a thread comes to them.
     pub fn queued(&self) -> usize {
-        self.shared.queue.roster().jobs
+        self.shared.queue.counts().1
     }
 
     fn close(&self, cancel_queued: bool, wait: bool) {
@@ -289,13 +289,13 @@ impl<F> std::error::Error for TrySubmitError<F> {}
 
 impl fmt::Debug for ThreadPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let roster = self.shared.queue.roster();
+        let (roster, queued) = self.shared.queue.counts();
         f.debug_struct("ThreadPool")
             .field("name", &self.shared.settings.name)
             .field("workers", &roster.limit)
             .field("threads", &roster.threads)
             .field("idle_threads", &(roster.threads - roster.running()))
-            .field("queued", &roster.jobs)
+            .field("queued", &queued)
             .finish()
     }
 }

@@ -1,64 +1,91 @@
-//! The queue of a thread pool: one lock around the jobs and the counts, and where to sleep beside it.
+//! The queue of a thread pool: two halves with a lock each, and where to sleep beside them.
 //!
 //! ```text
-//!   submitters                          Queue                               workers
-//!   push ─── no room: sleep in `room` ─┐
-//!            room:  [job job job] + roster + tokens  ─── next ──> a job ──> run it ──┐
-//!   "start a thread" <── roster            |      ^                                  |
-//!                                          |      └── look a few times, then         |
-//!   close ──> wakes everybody              |          sleep in `work` until a token  |
-//!                                          └─────────────────────────────────────────┘
+//!   submitters                             Queue                               workers
+//!   push ──── no room: sleep in `room` ─┐
+//!         |                             |
+//!         └> rear: [job job job]        | exchange, when      front: [job job job] ── next ──> run
+//!                  roster, tokens       | the front is empty      ^                             |
+//!                    └───────────────────────────────────────────>┘                             |
+//!   "start a thread" <── roster                                                                 |
+//!   close ──> wakes everybody               the front is empty: gather, look a few times, <─────┘
+//!                                           sleep in `work` until a token
 //! ```
+//!
+//! While there is a backlog, submitters touch the rear only and workers the front only: a worker
+//! that finds the front empty exchanges the two, so they meet once per backlog and not once per
+//! job. Jobs leave in the order in which they came.
+//!
+//! A backlog comes about by itself when the workers are slower than the submitter. When they are
+//! faster, each job would be fetched singly, and every fetch pulls the rear's cache lines out of
+//! the submitter's hands, which costs both sides more than the job. So a worker that has emptied
+//! the front lets others run for a moment before it exchanges (`gather`).
 //!
 //! Owns      the queued jobs, and the handles of the threads for whoever waits for their end.
 //! Who       any thread pushes, closes and waits; only the pool's threads call `first`, `next`.
-//! Holds     Q1 the roster's `jobs` is the length of the queue, except inside one critical section;
+//! Holds     Q1 a job that is in the rear came after every job in the front;
 //!           Q2 a token stands for one sleeper that the roster counts as searching; a sleeper
 //!              returns only with a token, whatever a condition variable does by itself;
 //!           Q3 no job is left alone: by R1 in roster.rs a queued job has a searcher, or
-//!              everybody is at work and looks here before sleeping. Looking and falling asleep
-//!              are one critical section, so no push comes between them;
+//!              everybody is at work and looks here before sleeping. Seeing both halves empty and
+//!              falling asleep are one critical section of the rear, so no push comes between
+//!              them; and nothing gets into the front without the rear's lock;
 //!           Q4 every admitted job leaves through `next`, `close` or `start_failed`, once.
-//!           User code never runs under the lock: jobs are moved, not run or dropped.
-//! Orderings the lock orders everything. `jobs_hint` is Relaxed: a searcher that misreads it looks
-//!           under the lock before it sleeps.
+//!           The front's lock is taken before the rear's. User code never runs under either: jobs
+//!           are moved, not run or dropped.
+//! Orderings the locks order everything. `taken` and `hint` are Relaxed: who misreads the one
+//!           provides for a job too many, or has no room for one that will make room (and is told
+//!           under the rear's lock); who misreads the other looks under the locks before it sleeps.
 //!
-//! Cost      push: one lock, and one system call when a sleeper must be woken. A searcher yields
-//!           the CPU LOOKS_BEFORE_SLEEP times before it sleeps: without that, a submitter that is
-//!           slower than its workers paid two system calls per job (counted: 500,000 no-ops on 2
-//!           threads made 244,000 futex calls; with it, a few hundred).
+//! Cost      push: one lock, and one system call when a sleeper must be woken. next: one lock while
+//!           the front lasts, then two, and YIELDS_TO_GATHER yields. A searcher yields the CPU
+//!           LOOKS_BEFORE_SLEEP times before it sleeps: without that, a submitter that is slower
+//!           than its workers paid two system calls per job (counted: 500,000 no-ops on 2 threads
+//!           made 244,000 futex calls; with it, a few hundred).
 //!
-//! One lock rather than a lock-free queue: idle counts and jobs change together, which is what
-//! keeps Q3 a matter of reading ten lines. Rejected: workers that take several jobs at once. A job
-//! behind a blocked one must be free for others to take, so each worker would need a queue that
-//! others steal from; and there is a backlog to take from only when nobody waits for it.
+//! Why two locks, and not a lock-free queue: idle counts and jobs change together, which is what
+//! keeps Q3 a matter of reading ten lines. 100,000 no-ops submitted and joined, 2 threads on 2
+//! CPUs, nanoseconds a job: one lock 476, one lock and gathering 380, two locks 430, two locks and
+//! gathering 89. Bare boxed closures that only count, two locks 290, crossbeam's `SegQueue` 330.
+//! Rejected: workers that take several jobs at once. A job behind a blocked one must be free for
+//! others to take, so each worker would need a queue that others steal from, and jobs would
+//! overtake each other, for 5 percent more.
 //! Next: `ticket.rs`.
 
 use super::roster::{Roster, Summon};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, lock};
 use std::collections::VecDeque;
+use std::mem;
 use std::thread;
 
 /// How often a worker without a job lets other threads run before it sleeps. Each look costs one
 /// `sched_yield`, which is cheap beside the two futex calls and two context switches of a sleep;
 /// the number is small enough that an idle pool is asleep within microseconds. 3 were enough in
-/// the measurement above, 30 no better than 10. The model checker looks under the lock only.
+/// the measurement above, 30 no better than 10. The model checker looks under the locks only.
 const LOOKS_BEFORE_SLEEP: u32 = if cfg!(loom) { 0 } else { 10 };
+
+/// How often a worker that has emptied the front lets other threads run before it exchanges: a
+/// microsecond or so on a CPU that nobody else wants. It counts as searching meanwhile, so nobody
+/// is woken or started for what it will find. With 1 the measurement in the file head gives 170,
+/// with 2 to 5 about the same.
+const YIELDS_TO_GATHER: u32 = if cfg!(loom) { 0 } else { 3 };
 
 /// Jobs on their way from submitters to workers. `J` is `Runnable`; the models use numbers.
 #[derive(Debug)]
 pub(super) struct Queue<J> {
-    state: OwnLine<Mutex<State<J>>>,
-    /// Workers without a job sleep here.
+    rear: OwnLine<Mutex<Rear<J>>>,
+    front: OwnLine<Front<J>>,
+    /// Are there jobs, as far as searchers need to know? For a look without a lock, and not on a
+    /// lock's line: looking must not slow down those who work.
+    hint: OwnLine<AtomicUsize>,
+    /// Workers without a job sleep here, with the rear's lock. So for the next two.
     work: Condvar,
     /// Submitters sleep here while a bounded queue is full.
     room: Condvar,
     /// Whoever waits for the threads to end sleeps here.
     gone: Condvar,
-    /// The number of jobs as far as searchers need to know it, for a look without the lock. Not on
-    /// the lock's line: looking must not slow down those who push.
-    jobs_hint: OwnLine<AtomicUsize>,
+    bounded: bool,
 }
 
 /// Keeps what several threads write off the cache lines of its neighbours. Two lines: CPUs fetch
@@ -67,9 +94,20 @@ pub(super) struct Queue<J> {
 #[repr(align(128))]
 struct OwnLine<T>(T);
 
+/// The jobs that go next.
 #[derive(Debug)]
-struct State<J> {
+struct Front<J> {
+    jobs: Mutex<VecDeque<J>>,
+    /// How many jobs have ever left the queue. Written under the lock of `jobs`.
+    taken: AtomicUsize,
+}
+
+/// The jobs that came last, and everything about the pool that changes.
+#[derive(Debug)]
+struct Rear<J> {
     jobs: VecDeque<J>,
+    /// How many jobs have ever come.
+    pushed: usize,
     roster: Roster,
     /// Q2: sleepers that were chosen to wake and have not noticed yet.
     tokens: usize,
@@ -108,16 +146,16 @@ pub(super) enum Refused {
     Closed,
 }
 
-/// Evidence that there is room for one job: it holds the lock.
+/// Evidence that there is room for one job: it holds the rear's lock.
 pub(super) struct Place<'queue, J> {
     queue: &'queue Queue<J>,
-    state: MutexGuard<'queue, State<J>>,
+    rear: MutexGuard<'queue, Rear<J>>,
 }
 
 impl<J> Place<'_, J> {
     /// Admits the job.
     pub(super) fn fill(self, job: J) -> Admitted {
-        self.queue.admit(self.state, job)
+        self.queue.admit(self.rear, job)
     }
 }
 
@@ -125,8 +163,9 @@ impl<J> Queue<J> {
     /// At most `limit` threads, and `capacity` jobs that wait while all of them are at work.
     pub(super) fn new(limit: usize, capacity: Option<usize>) -> Self {
         Self {
-            state: OwnLine(Mutex::new(State {
+            rear: OwnLine(Mutex::new(Rear {
                 jobs: VecDeque::new(),
+                pushed: 0,
                 roster: Roster::new(limit, capacity),
                 tokens: 0,
                 waiting: 0,
@@ -134,60 +173,83 @@ impl<J> Queue<J> {
                 threads: Vec::new(),
                 unjoined: 0,
             })),
+            front: OwnLine(Front {
+                jobs: Mutex::new(VecDeque::new()),
+                taken: AtomicUsize::new(0),
+            }),
+            hint: OwnLine(AtomicUsize::new(0)),
             work: Condvar::new(),
             room: Condvar::new(),
             gone: Condvar::new(),
-            jobs_hint: OwnLine(AtomicUsize::new(0)),
+            bounded: capacity.is_some(),
         }
     }
 
     /// Admits a job, which may mean to wait for room. `Err`: closed, and here is the job.
     pub(super) fn push(&self, job: J, when_full: WhenFull) -> Result<Admitted, J> {
-        let mut state = lock(&self.state.0);
-        while !state.closed && !state.roster.has_room() && when_full == WhenFull::Wait {
-            state.waiting += 1;
-            state = wait(&self.room, state);
-            state.waiting -= 1;
+        let mut rear = lock(&self.rear.0);
+        while when_full == WhenFull::Wait && !rear.closed && !self.has_room(&rear) {
+            rear.waiting += 1;
+            rear = wait(&self.room, rear);
+            rear.waiting -= 1;
         }
-        if state.closed {
+        if rear.closed {
             return Err(job);
         }
-        Ok(self.admit(state, job))
+        Ok(self.admit(rear, job))
     }
 
     /// A place for one job, if there is room right now.
     pub(super) fn place(&self) -> Result<Place<'_, J>, Refused> {
-        let state = lock(&self.state.0);
-        if state.closed {
+        let rear = lock(&self.rear.0);
+        if rear.closed {
             Err(Refused::Closed)
-        } else if !state.roster.has_room() {
+        } else if !self.has_room(&rear) {
             Err(Refused::Full)
         } else {
-            Ok(Place { queue: self, state })
+            Ok(Place { queue: self, rear })
         }
     }
 
+    fn has_room(&self, rear: &Rear<J>) -> bool {
+        !self.bounded || rear.roster.has_room(self.queued(rear))
+    }
+
+    /// How many jobs wait; or more, when some have been taken just now.
+    fn queued(&self, rear: &Rear<J>) -> usize {
+        // Relaxed: see the file head. Never more than `pushed`: what was taken from the front got
+        // there under the rear's lock.
+        rear.pushed - self.front.0.taken.load(Ordering::Relaxed)
+    }
+
     #[inline]
-    fn admit(&self, mut state: MutexGuard<'_, State<J>>, job: J) -> Admitted {
-        state.jobs.push_back(job);
-        let summon = state.roster.push();
-        self.publish_hint(&state);
-        if summon == Summon::Start {
-            state.unjoined += 1;
+    fn admit(&self, mut rear: MutexGuard<'_, Rear<J>>, job: J) -> Admitted {
+        rear.jobs.push_back(job);
+        rear.pushed += 1;
+        if rear.roster.searching > 0 {
+            self.publish_hint(rear.jobs.len());
         }
-        self.answer(state, summon)
+        // Only then is it worth a look at `taken`, which the workers write all the time.
+        if !rear.roster.has_reserve() {
+            return Admitted::Done;
+        }
+        let queued = self.queued(&rear);
+        let summon = rear.roster.push(queued);
+        if summon == Summon::Start {
+            rear.unjoined += 1;
+        }
+        self.answer(rear, summon)
     }
 
     /// Does what the roster asks for; a thread must be started by the caller, without the lock.
-    #[inline]
-    fn answer(&self, mut state: MutexGuard<'_, State<J>>, summon: Summon) -> Admitted {
+    fn answer(&self, mut rear: MutexGuard<'_, Rear<J>>, summon: Summon) -> Admitted {
         match summon {
             Summon::Nobody => Admitted::Done,
             Summon::Start => Admitted::StartThread,
             Summon::Wake => {
-                state.tokens += 1;
+                rear.tokens += 1;
                 // After the lock: the sleeper needs it first of all.
-                drop(state);
+                drop(rear);
                 self.work.notify_one();
                 Admitted::Done
             }
@@ -196,40 +258,77 @@ impl<J> Queue<J> {
 
     /// For a thread that was just started: its first job. `None`: the pool is closed, leave.
     pub(super) fn first(&self) -> Option<J> {
-        self.search(lock(&self.state.0))
+        self.search()
     }
 
     /// For a thread that has run its job: the next one. `None`: the pool is closed, leave.
     pub(super) fn next(&self) -> Option<J> {
-        let mut state = lock(&self.state.0);
-        state.roster.finished();
-        if state.waiting > 0 {
-            self.room.notify_one();
+        if let Some(job) = self.pop(&mut lock(&self.front.0.jobs)) {
+            if self.bounded {
+                self.tell_of_room(&lock(&self.rear.0));
+            }
+            return Some(job);
         }
-        self.search(state)
+        let mut rear = lock(&self.rear.0);
+        rear.roster.finished();
+        self.tell_of_room(&rear);
+        drop(rear);
+        gather();
+        self.search()
     }
 
-    fn search<'queue>(&'queue self, mut state: MutexGuard<'queue, State<J>>) -> Option<J> {
+    fn search(&self) -> Option<J> {
         let mut looks = 0;
         loop {
-            if let Some(job) = state.jobs.pop_front() {
-                state.roster.take();
-                self.publish_hint(&state);
+            let mut front = lock(&self.front.0.jobs);
+            let mut rear = lock(&self.rear.0);
+            if let Some(job) = self.take(&mut front, &mut rear) {
                 return Some(job);
             }
-            if state.closed {
-                state.roster.leave();
+            if rear.closed {
+                rear.roster.leave();
                 return None;
             }
+            drop(front);
             if looks < LOOKS_BEFORE_SLEEP {
-                self.publish_hint(&state);
-                drop(state);
+                self.publish_hint(0);
+                drop(rear);
                 looks = self.look(looks);
-                state = lock(&self.state.0);
             } else {
-                state = self.sleep(state);
+                self.sleep(rear);
                 looks = 0;
             }
+        }
+    }
+
+    /// A job for a searcher. When the front is empty, the rear becomes the front.
+    fn take(&self, front: &mut VecDeque<J>, rear: &mut Rear<J>) -> Option<J> {
+        if front.is_empty() {
+            // Both keep their memory, so it is allocated once per doubling of the backlog.
+            mem::swap(front, &mut rear.jobs);
+        }
+        let job = self.pop(front)?;
+        rear.roster.take();
+        if rear.roster.searching > 0 {
+            self.publish_hint(front.len() + rear.jobs.len());
+        }
+        Some(job)
+    }
+
+    /// The next job, if the front has one.
+    fn pop(&self, front: &mut VecDeque<J>) -> Option<J> {
+        let job = front.pop_front()?;
+        let taken = &self.front.0.taken;
+        // Not an addition: written under the front's lock only.
+        taken.store(taken.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        Some(job)
+    }
+
+    /// A job was taken by a thread that is done with another. Any later than under this lock, and
+    /// a submitter that looked before that might fall asleep after it.
+    fn tell_of_room(&self, rear: &Rear<J>) {
+        if rear.waiting > 0 {
+            self.room.notify_one();
         }
     }
 
@@ -238,8 +337,8 @@ impl<J> Queue<J> {
         while looks < LOOKS_BEFORE_SLEEP {
             thread::yield_now();
             looks += 1;
-            // Relaxed: a guess; the lock comes next either way.
-            if self.jobs_hint.0.load(Ordering::Relaxed) > 0 {
+            // Relaxed: a guess; the locks come next either way.
+            if self.hint.0.load(Ordering::Relaxed) > 0 {
                 break;
             }
         }
@@ -247,44 +346,41 @@ impl<J> Queue<J> {
     }
 
     /// Sleeps until a token says that this thread is searching again.
-    fn sleep<'queue>(
-        &'queue self,
-        mut state: MutexGuard<'queue, State<J>>,
-    ) -> MutexGuard<'queue, State<J>> {
-        state.roster.fall_asleep();
-        while state.tokens == 0 {
-            state = wait(&self.work, state);
+    fn sleep(&self, mut rear: MutexGuard<'_, Rear<J>>) {
+        rear.roster.fall_asleep();
+        while rear.tokens == 0 {
+            rear = wait(&self.work, rear);
         }
-        state.tokens -= 1;
-        state
+        rear.tokens -= 1;
     }
 
     /// Takes no more jobs and wakes everybody. Returns the queued jobs if they are to be cancelled.
     pub(super) fn close(&self, cancel_queued: bool) -> VecDeque<J> {
-        let mut state = lock(&self.state.0);
-        state.closed = true;
-        state.tokens += state.roster.wake_all();
+        let mut front = lock(&self.front.0.jobs);
+        let mut rear = lock(&self.rear.0);
+        rear.closed = true;
+        rear.tokens += rear.roster.wake_all();
         let cancelled = if cancel_queued {
-            self.take_all(&mut state)
+            self.take_all(&mut front, &mut rear)
         } else {
             VecDeque::new()
         };
-        drop(state);
+        drop((front, rear));
         self.work.notify_all();
         self.room.notify_all();
         cancelled
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        lock(&self.state.0).closed
+        lock(&self.rear.0).closed
     }
 
     /// The thread that `Admitted::StartThread` asked for exists.
     pub(super) fn thread_started(&self, thread: thread::JoinHandle<()>) {
-        let mut state = lock(&self.state.0);
-        state.threads.push(thread);
-        if state.closed {
-            drop(state);
+        let mut rear = lock(&self.rear.0);
+        rear.threads.push(thread);
+        if rear.closed {
+            drop(rear);
             self.gone.notify_all();
         }
     }
@@ -292,15 +388,18 @@ impl<J> Queue<J> {
     /// The thread that `Admitted::StartThread` asked for cannot be had. Returns the jobs that
     /// nobody is there to run; with at least one thread in the pool there are none.
     pub(super) fn start_failed(&self) -> VecDeque<J> {
-        let mut state = lock(&self.state.0);
-        state.unjoined -= 1;
-        let summon = state.roster.start_failed();
-        let orphans = if state.roster.threads == 0 {
-            self.take_all(&mut state)
+        let mut front = lock(&self.front.0.jobs);
+        let mut rear = lock(&self.rear.0);
+        rear.unjoined -= 1;
+        let queued = self.queued(&rear);
+        let summon = rear.roster.start_failed(queued);
+        let orphans = if rear.roster.threads == 0 {
+            self.take_all(&mut front, &mut rear)
         } else {
             VecDeque::new()
         };
-        let _done = self.answer(state, summon);
+        drop(front);
+        let _done = self.answer(rear, summon);
         self.gone.notify_all();
         // The orphans left room.
         self.room.notify_all();
@@ -309,45 +408,51 @@ impl<J> Queue<J> {
 
     /// Waits until every thread has ended. The queue must be closed, and the caller none of them.
     pub(super) fn join_threads(&self) {
-        let mut state = lock(&self.state.0);
-        while state.unjoined > 0 {
-            let threads = std::mem::take(&mut state.threads);
+        let mut rear = lock(&self.rear.0);
+        while rear.unjoined > 0 {
+            let threads = mem::take(&mut rear.threads);
             if threads.is_empty() {
                 // Still being started, or someone else is joining them.
-                state = wait(&self.gone, state);
+                rear = wait(&self.gone, rear);
                 continue;
             }
-            drop(state);
+            drop(rear);
             let joined = threads.len();
             for thread in threads {
                 // Jobs and hooks do not unwind out of a worker: there is no panic to pass on.
                 let _ = thread.join();
             }
-            state = lock(&self.state.0);
-            state.unjoined -= joined;
+            rear = lock(&self.rear.0);
+            rear.unjoined -= joined;
             self.gone.notify_all();
         }
     }
 
-    /// The counts at this moment.
-    pub(super) fn roster(&self) -> Roster {
-        lock(&self.state.0).roster.clone()
+    /// The counts at this moment, and how many jobs wait.
+    pub(super) fn counts(&self) -> (Roster, usize) {
+        let rear = lock(&self.rear.0);
+        (rear.roster.clone(), self.queued(&rear))
     }
 
-    fn take_all(&self, state: &mut State<J>) -> VecDeque<J> {
-        state.roster.jobs = 0;
-        let jobs = std::mem::take(&mut state.jobs);
-        self.publish_hint(state);
+    fn take_all(&self, front: &mut VecDeque<J>, rear: &mut Rear<J>) -> VecDeque<J> {
+        let mut jobs = mem::take(front);
+        jobs.append(&mut rear.jobs);
+        self.front.0.taken.store(rear.pushed, Ordering::Relaxed);
+        self.publish_hint(0);
         jobs
     }
 
-    /// Nobody looks while nobody searches, and then the store is saved. A searcher publishes before
-    /// its first look, so what it reads is not older than that.
-    fn publish_hint(&self, state: &State<J>) {
-        if state.roster.searching > 0 {
-            // Relaxed: see the file head.
-            self.jobs_hint.0.store(state.jobs.len(), Ordering::Relaxed);
-        }
+    /// Under the rear's lock. Who does it when nobody searches does it in vain.
+    fn publish_hint(&self, jobs: usize) {
+        // Relaxed: see the file head.
+        self.hint.0.store(jobs, Ordering::Relaxed);
+    }
+}
+
+/// Lets the rear fill up.
+fn gather() {
+    for _ in 0..YIELDS_TO_GATHER {
+        thread::yield_now();
     }
 }
 
