@@ -6,6 +6,7 @@
 //!
 //! ```text
 //!        pool/        WHERE ELSE   Executor: Sequential, ThreadPool, ProcessPool
+//!        group/       TOGETHER     JoinSet, TaskGroup: handles that live and end as one
 //!        scheduler/   WHAT NEXT    block_on, one thread, many threads
 //!             \        /
 //!              task/     WHAT      state, cell, waker, harness, join handle, completion
@@ -20,7 +21,8 @@
 //! 2. `task/`: `schedule.rs`, `word.rs`, `state.rs`, `cell.rs`, `waker.rs`, `runnable.rs`,
 //!    `harness.rs`, `join.rs`, `body.rs`, `promise.rs`, `completion/`
 //! 3. `scheduler/`: `yield_now.rs`, `live.rs`, `metrics.rs`, `single.rs`, `queue/`, `multi/`, `spawn.rs`
-//! 4. `pool/`: `cpus.rs`, `executor.rs`, `sequential.rs`, `thread/`, `process/`
+//! 4. `group/`: `join_set.rs`, `failure.rs`, `inbox.rs`, `task_group.rs`
+//! 5. `pool/`: `cpus.rs`, `executor.rs`, `sequential.rs`, `thread/`, `process/`
 //!
 //! # Life of a wake-up
 //!
@@ -41,6 +43,7 @@ mod block_on;
 pub mod budget;
 mod driver;
 mod error;
+mod group;
 mod park;
 mod pool;
 mod scheduler;
@@ -51,6 +54,7 @@ pub use block_on::block_on;
 pub use budget::{consume_budget, unconstrained};
 pub use driver::Driver;
 pub use error::{Crossing, JoinError, PanicReport, WorkerExit};
+pub use group::{Failure, GroupError, GroupSpawner, JoinSet, TaskGroup};
 pub use park::Parker;
 pub use pool::{
     Executor, Map, Portable, Scope, ScopedHandle, Sequential, Shutdown, ThreadPool,

@@ -5,10 +5,10 @@ mod support;
 
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
-use support::pool;
+use support::{is_dead, nap, naps, pool, until};
 use tatkal_executor::{
-    Executor, JoinError, LocalExecutor, Sequential, Shutdown, ThreadPool, Until, as_completed,
-    spawn, wait,
+    Executor, JoinError, LocalExecutor, Sequential, Shutdown, TaskGroup, ThreadPool, Until,
+    as_completed, spawn, wait,
 };
 
 tests![
@@ -17,6 +17,7 @@ tests![
     an_endless_input_is_fine_in_every_mode,
     after_shutdown_every_mode_reports_closed,
     handles_of_all_modes_mix,
+    a_group_of_all_modes_ends_together,
 ];
 
 /// Calls a generic function with each mode: the functions below are the "same program".
@@ -126,4 +127,26 @@ fn handles_of_all_modes_mix() {
         }
         assert_eq!(names, ["chad", "mali", "peru", "cuba", "exit 3"]);
     });
+}
+
+/// A process job that sleeps for an hour is killed, since another member failed.
+fn a_group_of_all_modes_ends_together() {
+    fn sleep_for_an_hour((): ()) -> Result<u32, String> {
+        Ok(nap(3600))
+    }
+    let (threads, processes) = (ThreadPool::new(1), pool(1));
+    let worker = processes.submit(|()| std::process::id(), ()).join();
+    let worker = worker.unwrap();
+    let failed = LocalExecutor::default().block_on(TaskGroup::scope(async |mut group| {
+        group.insert(processes.submit(sleep_for_an_hour, ()));
+        group.insert(threads.submit(|| Ok(7)));
+        group.spawn(std::future::pending());
+        assert_eq!(group.join_next().await, Some(7));
+        until("it sleeps", || naps(worker));
+        group.insert(Sequential::new().submit(|()| Err("stop".to_owned()), ()));
+        group.join_next().await;
+        Ok(())
+    }));
+    assert_eq!(failed.unwrap_err().into_first().returned().unwrap(), "stop");
+    until("its worker is gone", || is_dead(worker));
 }

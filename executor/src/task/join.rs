@@ -209,6 +209,11 @@ pub struct AbortHandle {
 }
 
 impl AbortHandle {
+    /// The handle of what was never spawned.
+    pub(crate) fn of_nothing() -> Self {
+        Self { task: None }
+    }
+
     /// As [`JoinHandle::abort`].
     pub fn abort(&self) {
         if let Some(task) = &self.task {

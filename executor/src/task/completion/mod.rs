@@ -17,5 +17,5 @@
 //!           place are the idea of `futures::stream::FuturesUnordered`.
 
 pub(crate) mod as_completed;
-mod queue;
+pub(crate) mod queue;
 pub(crate) mod wait;

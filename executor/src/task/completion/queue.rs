@@ -25,7 +25,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 /// The waiter's end. There is one, and it is not shared.
 #[derive(Debug)]
-pub(super) struct CompletionQueue {
+pub(crate) struct CompletionQueue {
     shared: Arc<Shared>,
     /// What the waiter has taken out and not looked at.
     taken: VecDeque<usize>,
@@ -72,7 +72,7 @@ impl Shared {
 }
 
 impl CompletionQueue {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let inbox = Inbox {
             finished: VecDeque::new(),
             waiter: None,
@@ -87,7 +87,7 @@ impl CompletionQueue {
 
     /// Has `place` come out of the queue when the handle finishes; at once if it has finished
     /// already (or has given its result).
-    pub(super) fn watch<T>(&self, place: usize, handle: &mut JoinHandle<T>) {
+    pub(crate) fn watch<T>(&self, place: usize, handle: &mut JoinHandle<T>) {
         let notice = self.notice(place);
         if !handle.wake_at_completion(&notice) {
             self.shared.push(place);
@@ -102,7 +102,7 @@ impl CompletionQueue {
     }
 
     /// The next place, if there is one.
-    pub(super) fn pop(&mut self) -> Option<usize> {
+    pub(crate) fn pop(&mut self) -> Option<usize> {
         if self.taken.is_empty() {
             // The emptied queue goes back in exchange: its memory is used again.
             mem::swap(&mut self.taken, &mut lock(&self.shared.inbox).finished);
@@ -111,7 +111,7 @@ impl CompletionQueue {
     }
 
     /// The next place, or the waker is kept until there is one.
-    pub(super) fn poll_pop(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+    pub(crate) fn poll_pop(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
         if let Some(place) = self.pop() {
             return Poll::Ready(place);
         }
