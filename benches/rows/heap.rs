@@ -1,0 +1,103 @@
+//! What does a task weigh? Bytes on the heap for each of 10,000 tasks that wait, with a future of
+//! 64 bytes: what was asked of the allocator, all that the runtime keeps for them included (its
+//! list of live tasks, its queues), the 10,000 handles not.
+//!
+//! A program that counts its bytes is not one that is timed, so this starts the program anew with
+//! the allocator that counts, and asks it for the number.
+
+use super::allocator::{VARIABLE, live_bytes};
+use super::place::Placement;
+use super::sides::{Inside, Ours, Side, Smol, Tokio};
+use super::{Contender, Cost, Row};
+use std::env;
+use std::pin::Pin;
+use std::process::Command;
+use std::task::{Context, Poll};
+
+const TASKS: usize = 10_000;
+
+/// Names the contender to a program that was started to count.
+const QUESTION: &str = "BENCH_COUNT_HEAP_OF";
+
+pub fn rows() -> Vec<Row> {
+    let names = [Ours::NAME, Tokio::NAME, Smol::NAME];
+    vec![Row {
+        workload: "heap per idle task, future of 64 bytes",
+        threads: 1,
+        note: "as asked of the allocator",
+        cost: Cost::Bytes,
+        contenders: names.into_iter().map(contender).collect(),
+    }]
+}
+
+/// Answers and returns true when this program was started to count.
+pub fn answer() -> bool {
+    let Ok(name) = env::var(QUESTION) else {
+        return false;
+    };
+    let bytes = match name.as_str() {
+        Ours::NAME => weigh::<Ours>(),
+        Tokio::NAME => weigh::<Tokio>(),
+        Smol::NAME => weigh::<Smol>(),
+        other => panic!("nobody is called {other}"),
+    };
+    println!("{bytes}");
+    true
+}
+
+fn contender(name: &'static str) -> Contender {
+    Contender {
+        name,
+        // It is the same each time, so it is asked once.
+        start: Box::new(move || {
+            let bytes = ask(name);
+            Box::new(move |times| bytes * times)
+        }),
+    }
+}
+
+fn ask(name: &str) -> u64 {
+    let program = env::current_exe().expect("the program has a path");
+    let output = Command::new(program)
+        .env(VARIABLE, "counting")
+        .env(QUESTION, name)
+        .output()
+        .expect("the program starts");
+    let answer = String::from_utf8(output.stdout).expect("a number is text");
+    answer.trim().parse().expect("the answer is a number")
+}
+
+/// Waits for ever. 64 bytes.
+struct Idle {
+    _state: [u64; 8],
+}
+
+impl Future for Idle {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+fn weigh<S: Side>() -> u64 {
+    let side = S::new(1, Placement::Free);
+    let inside = side.inside();
+    side.run(1, async move {
+        let mut handles = Vec::with_capacity(TASKS);
+        // What a first task brings into being is not the tasks'.
+        inside.spawn(async {}).await;
+        let before = live_bytes();
+        handles.extend((0..TASKS).map(|i| {
+            inside.spawn(Idle {
+                _state: [i as u64; 8],
+            })
+        }));
+        for _ in 0..TASKS {
+            inside.yield_now().await; // until each has been polled
+        }
+        let bytes = live_bytes() - before;
+        handles.into_iter().for_each(std::mem::forget); // smol's would cancel one by one
+        (bytes as u64).div_ceil(TASKS as u64) // the list of live tasks grows in steps
+    })
+}

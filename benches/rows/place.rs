@@ -1,0 +1,67 @@
+//! On which CPU? Where the kernel puts two threads that wake each other decides more than what
+//! either of them does, so the rows that depend on it fix it.
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// Where the threads of a contender run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// Where the kernel likes.
+    Free,
+    /// Each worker on a CPU of its own.
+    Apart,
+}
+
+impl Placement {
+    /// A hook for worker threads, called at the start of each.
+    pub fn hook(self) -> impl Fn() + Send + Sync + Clone + 'static {
+        let next = Arc::new(AtomicUsize::new(0));
+        move || {
+            if self == Placement::Apart {
+                pin(next.fetch_add(1, Ordering::Relaxed));
+            }
+        }
+    }
+}
+
+/// Keeps the calling thread, and those that it starts, on the n-th of its CPUs (modulo their
+/// number).
+pub fn pin(n: usize) {
+    let cpus = allowed();
+    let mut one = CpuSet::new();
+    one.set(cpus[n % cpus.len()]);
+    sched_setaffinity(None, &one).expect("a CPU of our own set");
+}
+
+/// The calling thread on the n-th CPU, until this is dropped.
+pub struct Pinned {
+    before: CpuSet,
+}
+
+impl Pinned {
+    pub fn to(n: usize) -> Pinned {
+        let before = sched_getaffinity(None).expect("our own affinity");
+        pin(n);
+        Pinned { before }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        sched_setaffinity(None, &self.before).expect("what it was before");
+    }
+}
+
+/// The CPUs that the program was started on, by number.
+fn allowed() -> &'static [usize] {
+    // Once, by the first who asks: a thread that was pinned would see one CPU.
+    static ALLOWED: OnceLock<Vec<usize>> = OnceLock::new();
+    ALLOWED.get_or_init(|| {
+        let set = sched_getaffinity(None).expect("our own affinity");
+        (0..CpuSet::MAX_CPU)
+            .filter(|&cpu| set.is_set(cpu))
+            .collect()
+    })
+}
