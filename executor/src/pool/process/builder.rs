@@ -2,9 +2,12 @@
 //!
 //! Next: nothing; `pool.rs`, which it goes with, came before.
 
-use super::policy::{OnDeath, Rules};
+use super::entry::{Entry, encode, panicked};
+use super::panics::catch;
+use super::policy::{Initializer, OnDeath, Rules, Terms};
 use super::pool::ProcessPool;
 use crate::pool::cpus::available_cpus;
+use crate::pool::executor::{Portable, refuse_captures};
 use std::io;
 use std::time::Duration;
 
@@ -22,12 +25,15 @@ use std::time::Duration;
 #[must_use = "a builder does nothing until `build`"]
 pub struct ProcessPoolBuilder {
     rules: Rules,
+    /// Why the initializer cannot be used, if it cannot.
+    unusable: Option<String>,
 }
 
 impl ProcessPoolBuilder {
     pub(super) fn new() -> ProcessPoolBuilder {
         ProcessPoolBuilder {
             rules: Rules::new(available_cpus()),
+            unusable: None,
         }
     }
 
@@ -74,17 +80,82 @@ impl ProcessPoolBuilder {
         self
     }
 
+    /// Replaces a worker when it has done so many jobs: for code that leaks, or for a fresh process
+    /// for every job (1). A fork costs some hundred microseconds.
+    pub fn max_jobs_per_worker(mut self, jobs: u64) -> Self {
+        self.rules.max_jobs = Some(jobs);
+        self
+    }
+
+    /// Replaces a worker of this age, as soon as it is done with the jobs that it has been given.
+    pub fn max_worker_age(mut self, age: Duration) -> Self {
+        self.rules.max_age = Some(age);
+        self
+    }
+
+    /// What every new worker does before its first job: to load what all jobs need into statics,
+    /// say. Function and argument cross like those of a job, and the pool's
+    /// [`timeout`](Self::timeout) holds for it too.
+    ///
+    /// Should it panic, or end its worker, the pool breaks: all its jobs, and all later ones, fail
+    /// with [`JoinError::Broken`](crate::JoinError::Broken), which tells why.
+    ///
+    /// # Example
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// use std::sync::OnceLock;
+    /// use tatkal_executor::ProcessPool;
+    /// static WORDS: OnceLock<Vec<String>> = OnceLock::new();
+    ///
+    /// let load = |text: String| {
+    ///     let words = text.split(' ').map(str::to_owned).collect();
+    ///     WORDS.set(words).expect("a new worker");
+    /// };
+    /// let pool = ProcessPool::builder().workers(2).initializer(load, "at once".to_owned()).build()?;
+    /// let word = pool.submit(|index: usize| WORDS.get().unwrap()[index].clone(), 1);
+    /// assert_eq!(word.join().unwrap(), "once");
+    /// # Ok(()) }
+    /// ```
+    pub fn initializer<F, A>(mut self, function: F, argument: A) -> Self
+    where
+        F: Fn(A) + Copy + Send + 'static,
+        A: Portable,
+    {
+        refuse_captures::<F>();
+        match catch(|| encode(&argument)) {
+            Ok(Ok(bytes)) => {
+                self.rules.initializer = Some(Initializer {
+                    entry: Entry::of::<F, A, ()>(&function).address(),
+                    argument: bytes.into(),
+                    terms: Terms::default(),
+                });
+            }
+            Ok(Err(reason)) => self.unusable = Some(reason),
+            Err(panic) => self.unusable = Some(panicked(&panic)),
+        }
+        self
+    }
+
     /// Makes the pool. No process is started yet, unless it is the fork server.
     ///
     /// # Errors
     /// - The fork server is not running and cannot be started now, because the process has more
     ///   than one thread already: call [`ForkServer::start`](crate::ForkServer::start) as the first line of `main`.
-    /// - `workers` is 0.
+    /// - `workers` is 0, or `max_jobs_per_worker` is.
+    /// - The initializer's argument cannot be encoded.
     /// - The system refuses a process or a descriptor.
-    pub fn build(self) -> io::Result<ProcessPool> {
-        if self.rules.workers == 0 {
-            let text = "a process pool without workers would never run a job";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    pub fn build(mut self) -> io::Result<ProcessPool> {
+        let refused = |text: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        if self.rules.workers == 0 || self.rules.max_jobs == Some(0) {
+            return refused("a process pool without workers would never run a job");
+        }
+        if let Some(reason) = self.unusable {
+            return refused(&format!(
+                "encoding the initializer's argument failed: {reason}"
+            ));
+        }
+        if let Some(initializer) = &mut self.rules.initializer {
+            initializer.terms.timeout = self.rules.terms.timeout;
         }
         ProcessPool::make(self.rules)
     }

@@ -32,7 +32,7 @@ mod tests;
 mod turnover;
 
 use super::control::Ticket;
-use super::job::{Job, Outcome, RemoteJob};
+use super::job::{FIRST, Job, Outcome, RemoteJob};
 use super::member::{Clock, Member, Stage};
 use super::policy::Rules;
 use super::wire::Frame;
@@ -131,7 +131,13 @@ impl Crew {
 
     /// May another job come in? With every worker at work, `capacity` more may wait.
     pub(super) fn has_room(&self) -> bool {
-        let room = |capacity: usize| self.pending < capacity.saturating_add(self.rules.workers);
+        let setups = || {
+            let starting = |member: &&Member| member.stage == Stage::Starting;
+            let starting = self.members.values().filter(starting);
+            starting.map(Member::load).sum::<usize>()
+        };
+        let room =
+            |capacity: usize| self.pending - setups() < capacity.saturating_add(self.rules.workers);
         self.rules.capacity.is_none_or(room)
     }
 
@@ -150,7 +156,7 @@ impl Crew {
         let here = self
             .members
             .values()
-            .filter(|member| member.stage == Stage::Ready);
+            .filter(|member| member.stage != Stage::Leaving);
         here.filter_map(|member| member.pid).collect()
     }
 
@@ -235,8 +241,11 @@ impl Crew {
         };
         out.push((remote, Outcome::Answer(frame)));
         member.start_clock(self.clock);
-        self.stillborn = 0;
+        if member.has_worked {
+            self.stillborn = 0;
+        }
         self.heed_alarm(ticket);
+        self.retire_if_spent(ticket);
         self.note_if_idle(ticket);
         // Usually nobody is overtaken: this only looks.
         self.reclaim(order, usize::MAX);
@@ -267,6 +276,10 @@ impl Crew {
     /// Jobs that had left the queue go back to where they were: near its front (C2).
     fn put_back(&mut self, jobs: Vec<Job>) {
         for job in jobs {
+            if job.order == FIRST {
+                self.pending -= 1; // A setup is of use to its worker only.
+                continue;
+            }
             let later = self.queue.iter().position(|other| job.order < other.order);
             self.queue.insert(later.unwrap_or(self.queue.len()), job);
         }

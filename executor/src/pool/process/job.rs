@@ -31,6 +31,9 @@ pub(super) struct Job {
     pub(super) policy: Option<Box<Policy>>,
 }
 
+/// The order of a worker's setup: jobs count from 1.
+pub(super) const FIRST: u64 = 0;
+
 /// The side of a job that waits for the result.
 pub(super) trait RemoteJob: Send {
     /// By what name `Schedule::abort_running` calls it.
@@ -77,7 +80,7 @@ where
 }
 
 /// What an answer says.
-fn result_of<R: DeserializeOwned>(frame: &Frame) -> Result<R, JoinError> {
+pub(super) fn result_of<R: DeserializeOwned>(frame: &Frame) -> Result<R, JoinError> {
     let text = || String::from_utf8_lossy(&frame.payload).into_owned();
     let failed = |crossing, reason: String| {
         let reason = reason.into_boxed_str();

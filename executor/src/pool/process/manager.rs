@@ -156,7 +156,9 @@ impl Manager {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         let channel = Arc::new(ours);
-        let member = Member::new(channel.clone(), ledger);
+        let mut member = Member::new(channel.clone(), ledger);
+        let initializer = lock(&self.shared.crew).initializer();
+        member.setup = initializer.map(|initializer| initializer.job(&self.shared, ticket));
         let reader = FrameReader::new();
         self.inboxes.insert(ticket, Inbox { channel, reader });
         self.shared.change(|crew, _| crew.expect(ticket, member));

@@ -62,8 +62,14 @@ pub(super) struct Member {
     pub(super) channel: Arc<OwnedFd>,
     /// It has closed its end of the channel: nothing can be sent. Reading tells the rest.
     deaf: bool,
-    /// It has begun at least one job.
+    /// It has done at least one job, its setup aside.
     pub(super) has_worked: bool,
+    /// What it has to do before it is Ready.
+    pub(super) setup: Option<Job>,
+    /// How many jobs it may be given yet, those that it has not answered included.
+    jobs_left: u64,
+    /// When it is to be replaced, though nothing is wrong with it.
+    retires_at: Option<Instant>,
     /// A job was taken back from it while it was at another: until it answers, it gets none in
     /// advance. What it had to give back lies in its channel and takes up room there; and M3.
     slow: bool,
@@ -134,6 +140,9 @@ impl Member {
             channel,
             deaf: false,
             has_worked: false,
+            setup: None,
+            jobs_left: u64::MAX,
+            retires_at: None,
             slow: false,
             ledger,
             jobs: VecDeque::new(),
@@ -144,6 +153,32 @@ impl Member {
             deadline: None,
             kill_at: None,
         }
+    }
+
+    /// It takes jobs from now on, so many and until then.
+    pub(super) fn engage(&mut self, jobs: Option<u64>, until: Option<Instant>) {
+        self.stage = Stage::Ready;
+        self.jobs_left = jobs.unwrap_or(u64::MAX);
+        self.retires_at = until;
+    }
+
+    /// Has it stayed as long as was agreed?
+    pub(super) fn is_spent(&self) -> bool {
+        self.jobs_left == 0
+    }
+
+    /// Its time is over; the jobs that it has been given it may still do.
+    pub(super) fn retire(&mut self) {
+        self.jobs_left = 0;
+        self.retires_at = None;
+    }
+
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    pub(super) fn is_due_to_retire(&self, now: Instant) -> bool {
+        self.stage == Stage::Ready && self.retires_at.is_some_and(|at| at <= now)
     }
 
     /// Has it nothing to do?
@@ -158,7 +193,9 @@ impl Member {
 
     /// Could it be given another job?
     pub(super) fn has_room(&self) -> bool {
-        self.stage == Stage::Ready && self.jobs.len() < PIPELINE && !self.slow
+        let given = self.jobs.len();
+        let may = given < PIPELINE && (given as u64) < self.jobs_left;
+        may && self.stage == Stage::Ready && !self.slow
     }
 
     /// Has it a job that waits behind another, and that came before job `order`?
@@ -202,13 +239,14 @@ impl Member {
     pub(super) fn alarm(&self) -> Option<Instant> {
         match self.stage {
             Stage::Leaving => self.kill_at,
-            Stage::Starting | Stage::Ready => self.deadline,
+            Stage::Starting => self.deadline,
+            Stage::Ready => [self.deadline, self.retires_at].into_iter().flatten().min(),
         }
     }
 
     /// Is there something to send when the channel takes it?
     pub(super) fn wants_to_send(&self) -> bool {
-        self.sent < self.jobs.len() && !self.deaf && self.stage == Stage::Ready
+        self.sent < self.jobs.len() && !self.deaf && self.stage != Stage::Leaving
     }
 
     /// Sends what the channel takes. A broken channel is noticed where it is read.
@@ -249,8 +287,11 @@ impl Member {
             return None;
         }
         self.sent -= 1;
-        self.has_worked = true;
         self.slow = false;
+        if self.stage != Stage::Starting {
+            self.has_worked = true;
+            self.jobs_left = self.jobs_left.saturating_sub(1);
+        }
         let job = self.jobs.pop_front()?;
         Some((job.remote?, job.order))
     }
@@ -316,7 +357,7 @@ impl Member {
         let Some(index) = self.jobs.iter().position(is_it) else {
             return Stop::Unknown;
         };
-        if self.is_half_sent(index) && self.stage == Stage::Ready {
+        if self.is_half_sent(index) && self.stage != Stage::Leaving {
             // Half a frame cannot have been claimed. It becomes a hole (M2).
             self.ledger.withdraw(self.jobs[index].number);
             self.slow = true;

@@ -21,7 +21,7 @@
 //!   `control.rs` (what pool and server say)
 //! - the other processes: `worker.rs`, `server.rs`, `fork_server.rs` (how a program starts it)
 //! - the pool: `policy.rs` (what was agreed), `job.rs`, `member.rs` (one worker), `crew.rs`,
-//!   `crew/stopping.rs` and `crew/turnover.rs` (all of them, and the queue), `shared.rs` (the lock), `manager.rs` (the thread), `pool.rs`,
+//!   `crew/stopping.rs` and `crew/turnover.rs` (all of them, and the queue), `shared.rs` (the lock), `setup.rs`, `manager.rs` (the thread), `pool.rs`,
 //!   `pool/submit.rs`, `pool/jobs.rs` (the API), `builder.rs`
 
 mod builder;
@@ -38,6 +38,7 @@ mod panics;
 mod policy;
 mod pool;
 mod server;
+mod setup;
 mod shared;
 mod sys;
 mod wire;

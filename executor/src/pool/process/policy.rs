@@ -1,7 +1,7 @@
 //! What a pool does when something goes wrong: what it was told, for one job and for all.
 //!
 //! ```text
-//!   builder ──> Rules   of the pool: how many workers, how they are stopped
+//!   builder ──> Rules   of the pool: how many workers, how long they stay, how they are stopped
 //!      |
 //!      +──────> Terms   of every job; `pool.jobs()` changes them for some
 //!                 |
@@ -14,6 +14,7 @@
 //! Source    pebble (limits that kill), CPython's `max_tasks_per_child`. Next: `job.rs`.
 
 use crate::error::WorkerExit;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What becomes of a job whose worker died while running it.
@@ -80,6 +81,21 @@ pub(super) struct Rules {
     pub(super) terms: Terms,
     /// Between SIGTERM and SIGKILL. Zero: SIGKILL at once.
     pub(super) grace: Duration,
+    /// After so many jobs a worker is replaced.
+    pub(super) max_jobs: Option<u64>,
+    /// After such a time a worker is replaced.
+    pub(super) max_age: Option<Duration>,
+    /// What every worker does first.
+    pub(super) initializer: Option<Initializer>,
+}
+
+/// A function and its argument, in the form in which they cross.
+#[derive(Debug, Clone)]
+pub(super) struct Initializer {
+    /// Address of its `Entry`.
+    pub(super) entry: u64,
+    pub(super) argument: Arc<[u8]>,
+    pub(super) terms: Terms,
 }
 
 impl Rules {
@@ -89,6 +105,9 @@ impl Rules {
             capacity: None,
             terms: Terms::default(),
             grace: GRACE,
+            max_jobs: None,
+            max_age: None,
+            initializer: None,
         }
     }
 }

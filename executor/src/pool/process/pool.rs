@@ -19,8 +19,10 @@ pub use jobs::Jobs;
 
 use super::builder::ProcessPoolBuilder;
 use super::crew::{Crew, Out, Phase};
+use super::entry::Entry;
 use super::fork_server::{self, Attachment, ForkServer};
 use super::image::Images;
+use super::job::unknown_code;
 use super::manager::Manager;
 use super::policy::{Rules, Terms};
 use super::shared::Shared;
@@ -124,6 +126,10 @@ impl ProcessPool {
     pub(super) fn make(rules: Rules) -> io::Result<ProcessPool> {
         ForkServer::start()?;
         let Attachment { line, images } = fork_server::attach()?;
+        let initializer = rules.initializer.as_ref();
+        if initializer.is_some_and(|it| Entry::at(it.entry, &images).is_none()) {
+            return Err(unknown_code());
+        }
         Ok(ProcessPool {
             terms: rules.terms,
             shared: Shared::new(Crew::new(rules))?,

@@ -4,7 +4,7 @@
 //!           what follows from it when the lock is free: jobs that are over are finished (that is
 //!           user code: wakers, decoders), and those who wait for room look again.
 //! Holds     no user code runs under the lock; a ring is never lost (an eventfd counts), and comes
-//!           after the change that it tells of. Next: `manager.rs`.
+//!           after the change that it tells of. Next: `setup.rs`.
 
 use super::crew::{Crew, Out, Phase};
 use super::panics;

@@ -120,6 +120,16 @@ impl Crew {
         self.kill_after(ticket, LEAVE_PATIENCE);
     }
 
+    /// Lets a worker go that has stayed as long as was agreed, and has nothing left to do.
+    pub(super) fn retire_if_spent(&mut self, ticket: Ticket) {
+        let is_over =
+            |member: &Member| member.stage == Stage::Ready && member.is_spent() && member.is_idle();
+        if self.members.get(&ticket).is_some_and(is_over) {
+            self.dismiss(ticket);
+            self.ring_due = true; // another one may have to be made
+        }
+    }
+
     /// Lets all workers go, if it has not been done.
     pub(in crate::pool::process) fn dismiss_all(&mut self) {
         let here = self.members.iter();
@@ -178,10 +188,16 @@ impl Crew {
             if member.stage == Stage::Leaving {
                 member.kill_at = now.checked_add(LEAVE_PATIENCE);
                 self.orders.push((ticket, libc::SIGKILL));
-            } else {
+                continue;
+            }
+            if member.is_due_to_retire(now) {
+                member.retire();
+            }
+            if member.is_late(now) {
                 let stop = member.time_out();
                 self.follow(ticket, stop, Stopped::TimedOut, out);
             }
+            self.retire_if_spent(ticket);
         }
     }
 

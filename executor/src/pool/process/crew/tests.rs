@@ -77,6 +77,36 @@ impl RemoteJob for FakeRemote {
     }
 }
 
+/// What the test passes as the entry of a setup.
+const SETUP: u64 = u64::MAX;
+
+/// Setups that have ended, for the crew to be told.
+type SetupEnds = Arc<Mutex<Vec<(Ticket, Result<(), JoinError>)>>>;
+
+struct FakeSetup {
+    ticket: Ticket,
+    ended: SetupEnds,
+}
+
+impl RemoteJob for FakeSetup {
+    fn id(&self) -> TaskId {
+        TaskId(usize::MAX - self.ticket as usize)
+    }
+
+    fn start(&mut self) -> bool {
+        true
+    }
+
+    fn finish(self: Box<Self>, outcome: Outcome) {
+        let result = match outcome {
+            Outcome::Answer(_) => Ok(()),
+            Outcome::Failed(JoinError::Cancelled) | Outcome::Husk => return,
+            Outcome::Failed(error) => Err(error),
+        };
+        self.ended.lock().unwrap().push((self.ticket, result));
+    }
+}
+
 /// A worker, played.
 struct Played {
     ticket: Ticket,
@@ -96,6 +126,8 @@ struct Walk {
     records: Records,
     workers: Vec<Played>,
     next_ticket: Ticket,
+    has_setup: bool,
+    setups: SetupEnds,
 }
 
 impl Walk {
@@ -106,8 +138,14 @@ impl Walk {
             records: Records::default(),
             workers: Vec::new(),
             next_ticket: 1,
+            has_setup: false,
+            setups: Arc::default(),
         };
         walk.crew.rules.workers = 1 + walk.below(4);
+        walk.has_setup = walk.below(3) == 0;
+        walk.crew.rules.max_jobs = [None, None, Some(1), Some(3)][walk.below(4)];
+        let age = Duration::from_millis(30);
+        walk.crew.rules.max_age = [None, None, Some(age)][walk.below(3)];
         walk.crew.clock = hands;
         TIME.set(Duration::ZERO);
         walk
@@ -122,6 +160,18 @@ impl Walk {
 
     /// One transition, and the ends that come of it.
     fn change<T>(&mut self, transition: impl FnOnce(&mut Crew, &mut Out) -> T) -> T {
+        let answer = self.change_once(transition);
+        loop {
+            // Not in the condition: its lock would last for the body.
+            let ended = self.setups.lock().unwrap().pop();
+            let Some((ticket, result)) = ended else {
+                return answer;
+            };
+            self.change_once(|crew, out| crew.set_up(ticket, result, out));
+        }
+    }
+
+    fn change_once<T>(&mut self, transition: impl FnOnce(&mut Crew, &mut Out) -> T) -> T {
         let mut out = Out::new();
         let answer = transition(&mut self.crew, &mut out);
         self.crew.left(out.len());
@@ -224,7 +274,15 @@ impl Walk {
             at: None,
             answers: VecDeque::new(),
         });
-        let member = Member::new(Arc::new(ours), ledger);
+        let mut member = Member::new(Arc::new(ours), ledger);
+        let ended = self.setups.clone();
+        member.setup = self.has_setup.then(|| Job {
+            remote: Box::new(FakeSetup { ticket, ended }),
+            order: FIRST,
+            entry: SETUP,
+            argument: Vec::new(),
+            policy: None,
+        });
         self.change(|crew, _| crew.expect(ticket, member));
     }
 
@@ -277,7 +335,9 @@ impl Walk {
         };
         if worker.ledger.claim(frame.header.number) {
             worker.at = Some((frame.header.number, frame.header.entry));
-            self.records.lock().unwrap()[frame.header.entry as usize].begun += 1;
+            if frame.header.entry != SETUP {
+                self.records.lock().unwrap()[frame.header.entry as usize].begun += 1;
+            }
         }
     }
 
@@ -308,7 +368,9 @@ impl Walk {
 
     /// A worker dies, and the pool takes note of it in the order of the real one.
     fn die(&mut self, index: usize) {
-        if let Some((_, job)) = self.workers[index].at {
+        if let Some((_, job)) = self.workers[index].at
+            && job != SETUP
+        {
             self.records.lock().unwrap()[job as usize].falls += 1;
         }
         if self.below(2) == 0 {
@@ -334,13 +396,29 @@ impl Walk {
         let Some(index) = workers.position(|worker| worker.ticket == ticket) else {
             return;
         };
-        if let Some((_, job)) = self.workers[index].at {
+        if let Some((_, job)) = self.workers[index].at
+            && job != SETUP
+        {
             let record = &self.records.lock().unwrap()[job as usize];
             let may_stop =
                 record.aborted || record.terms.timeout.is_some() || self.crew.broken.is_some();
             assert!(may_stop, "sacrificed: {record:?}");
         }
         if signal == libc::SIGKILL || self.below(3) > 0 {
+            self.die(index);
+        }
+    }
+
+    /// A worker that was let go leaves when it has nothing to do.
+    fn leave(&mut self) {
+        let is_let_go = |walk: &Walk, ticket| {
+            let member = walk.crew.members.get(&ticket);
+            member.is_some_and(|member| member.stage == Stage::Leaving && member.is_idle())
+        };
+        let tickets: Vec<_> = self.workers.iter().map(|worker| worker.ticket).collect();
+        if let Some(index) = tickets.iter().position(|ticket| is_let_go(self, *ticket))
+            && self.workers[index].at.is_none()
+        {
             self.die(index);
         }
     }
@@ -368,7 +446,8 @@ impl Walk {
             6..=7 => self.arrive(),
             8..=12 => self.work(),
             13..=15 => self.hear(),
-            16 => self.abort(),
+            16 if self.below(2) == 0 => self.abort(),
+            16 => self.leave(),
             17 => self.execute(),
             18 if self.below(4) == 0 => self.refuse(),
             19 if self.below(3) == 0 => {
@@ -391,6 +470,7 @@ impl Walk {
             self.work();
             self.hear();
             self.execute();
+            self.leave();
             self.pass_time(1);
         }
         panic!("it never ends: {} jobs are left", self.crew.pending);

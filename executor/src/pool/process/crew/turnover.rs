@@ -4,7 +4,7 @@
 //!   wants_workers ──> expect ──> arrived ──> leaves (its channel ended, it is being killed,
 //!                        |          |               or dismissed)      |
 //!                        v          +──────────────────────────────────+──> bury
-//!                     refused
+//!                     refused      setup (if there is one) ──> set_up, or the pool breaks
 //! ```
 //!
 //! A part of `Crew`'s transitions: same state, same lock, same rules (C1 to C6 there).
@@ -16,7 +16,7 @@ use crate::pool::process::control::Ticket;
 use crate::pool::process::fork_server;
 use crate::pool::process::job::{Job, Outcome};
 use crate::pool::process::member::{Member, Remains, Stage};
-use crate::pool::process::policy::OnDeath;
+use crate::pool::process::policy::{Initializer, OnDeath};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -78,11 +78,53 @@ impl Crew {
         if let Some(member) = self.members.get_mut(&ticket) {
             member.pid = Some(pid);
             if member.stage == Stage::Starting {
-                member.stage = Stage::Ready;
+                match member.setup.take() {
+                    Some(setup) => {
+                        member.assign(setup, self.clock);
+                        self.pending += 1;
+                    }
+                    None => self.engage(ticket),
+                }
             }
-            self.note_if_idle(ticket);
+            self.heed_alarm(ticket);
             self.dispatch(out);
         }
+    }
+
+    /// From now on it takes jobs. (Its age counts from here, or a long setup could make it retire
+    /// before it has done anything, again and again.)
+    fn engage(&mut self, ticket: Ticket) {
+        let age = self.rules.max_age;
+        let until = age.and_then(|age| (self.clock)().checked_add(age));
+        if let Some(member) = self.members.get_mut(&ticket) {
+            member.engage(self.rules.max_jobs, until);
+        }
+        self.heed_alarm(ticket);
+        self.note_if_idle(ticket);
+    }
+
+    /// A worker's setup has ended.
+    pub(in crate::pool::process) fn set_up(
+        &mut self,
+        ticket: Ticket,
+        result: Result<(), JoinError>,
+        out: &mut Out,
+    ) {
+        if let Err(error) = result {
+            if !self.orphaned && self.broken.is_none() {
+                self.break_pool(format!("a worker could not be set up: {error}"), out);
+            }
+            return;
+        }
+        let starting = |member: &Member| member.stage == Stage::Starting;
+        if self.members.get(&ticket).is_some_and(starting) {
+            self.engage(ticket);
+            self.dispatch(out);
+        }
+    }
+
+    pub(in crate::pool::process) fn initializer(&self) -> Option<Initializer> {
+        self.rules.initializer.clone()
     }
 
     /// A worker could not be made. If there is none at all, whoever waits waits in vain (C5).
@@ -160,7 +202,7 @@ impl Crew {
     pub(in crate::pool::process) fn orphan(&mut self, out: &mut Out) {
         self.orphaned = true;
         self.members
-            .retain(|_, member| member.stage != Stage::Starting);
+            .retain(|_, member| member.stage != Stage::Starting || member.pid.is_some());
         self.fail_queue(out, || JoinError::Start(fork_server::gone()));
     }
 

@@ -1,0 +1,214 @@
+//! How a worker begins, how long it stays, and what it may use.
+
+mod support;
+
+use serde::de::Deserializer;
+use serde::ser::{Error as _, Serializer};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process;
+use std::sync::OnceLock;
+use std::time::Duration;
+use support::{Trace, is_dead, leave_trace, nap, until};
+use tatkal_executor::{JoinError, JoinHandle, ProcessPool, ProcessPoolBuilder, Shutdown};
+
+tests![
+    every_worker_is_set_up_before_its_first_job,
+    an_initializer_that_panics_breaks_the_pool_and_starts_no_storm,
+    an_initializer_that_ends_its_worker_breaks_the_pool,
+    an_initializer_that_takes_for_ever_is_stopped_by_the_limit_of_the_pool,
+    an_initializer_whose_argument_cannot_be_encoded_is_refused,
+    a_pool_can_be_stopped_while_its_workers_are_set_up,
+    a_worker_does_as_many_jobs_as_was_said_and_no_more,
+    a_job_that_was_taken_back_is_not_counted,
+    a_worker_that_has_grown_old_is_replaced,
+    a_worker_without_jobs_to_do_is_refused,
+];
+
+fn builder(workers: usize) -> ProcessPoolBuilder {
+    ProcessPool::builder().workers(workers)
+}
+
+fn own_pid(_: ()) -> u32 {
+    process::id()
+}
+
+/// Why the pool is broken, by one of its handles.
+fn broken<T: std::fmt::Debug>(handle: JoinHandle<T>) -> String {
+    match handle.join() {
+        Err(JoinError::Broken(reason)) => reason.into(),
+        other => panic!("expected a broken pool, got {other:?}"),
+    }
+}
+
+static LOADED: OnceLock<(String, u32)> = OnceLock::new();
+
+fn every_worker_is_set_up_before_its_first_job() {
+    let setups = Trace::new("setups");
+    let load = |(path, text): (PathBuf, String)| {
+        leave_trace(&path);
+        LOADED.set((text, process::id())).expect("once per worker");
+    };
+    let pool = builder(3)
+        .initializer(load, (setups.path(), "loaded".to_owned()))
+        .build()
+        .unwrap();
+    let handles: Vec<_> = (0..300_u64)
+        .map(|n| {
+            let job = |n: u64| {
+                let (text, pid) = LOADED.get().expect("set up");
+                (format!("{text} {n}"), *pid == process::id())
+            };
+            pool.submit(job, n)
+        })
+        .collect();
+    for (n, handle) in handles.into_iter().enumerate() {
+        assert_eq!(handle.join().unwrap(), (format!("loaded {n}"), true));
+    }
+    // A worker that replaces another one is set up as well.
+    let abort = |(): ()| -> () { process::abort() };
+    assert!(pool.submit(abort, ()).join().is_err());
+    let again = pool.submit(|(): ()| LOADED.get().is_some(), ());
+    assert!(again.join().unwrap());
+    drop(pool);
+    assert!((1..=4).contains(&setups.count()), "{}", setups.count());
+}
+
+fn an_initializer_that_panics_breaks_the_pool_and_starts_no_storm() {
+    let setups = Trace::new("setups");
+    let fail = |path: PathBuf| {
+        leave_trace(&path);
+        panic!("no licence");
+    };
+    let pool = builder(3).initializer(fail, setups.path()).build().unwrap();
+    let handles: Vec<_> = (0..20).map(|_| pool.submit(own_pid, ())).collect();
+    for handle in handles {
+        let reason = broken(handle);
+        assert!(reason.contains("no licence"), "{reason}");
+    }
+    assert!(broken(pool.submit(own_pid, ())).contains("no licence"));
+    drop(pool);
+    assert!((1..=3).contains(&setups.count()), "{}", setups.count());
+}
+
+fn an_initializer_that_ends_its_worker_breaks_the_pool() {
+    let pool = builder(2)
+        .initializer(|code: i32| process::exit(code), 99)
+        .build()
+        .unwrap();
+    assert!(broken(pool.submit(own_pid, ())).contains("code 99"));
+}
+
+fn an_initializer_that_takes_for_ever_is_stopped_by_the_limit_of_the_pool() {
+    let setup = |(): ()| {
+        nap(600);
+    };
+    let pool = builder(2)
+        .timeout(Duration::from_millis(50))
+        .initializer(setup, ())
+        .build()
+        .unwrap();
+    assert!(broken(pool.submit(own_pid, ())).contains("time limit"));
+}
+
+struct Unspeakable;
+
+impl Serialize for Unspeakable {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(S::Error::custom("not to be told"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Unspeakable {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Ok(Unspeakable)
+    }
+}
+
+fn an_initializer_whose_argument_cannot_be_encoded_is_refused() {
+    let built = builder(1)
+        .initializer(|_: Unspeakable| (), Unspeakable)
+        .build();
+    assert!(built.unwrap_err().to_string().contains("encoding"));
+}
+
+fn a_pool_can_be_stopped_while_its_workers_are_set_up() {
+    let setups = Trace::new("setups");
+    let setup = |path: PathBuf| {
+        leave_trace(&path);
+        nap(600);
+    };
+    let pool = builder(2)
+        .initializer(setup, setups.path())
+        .build()
+        .unwrap();
+    let handle = pool.submit(own_pid, ());
+    until("a setup", || setups.count() == 1);
+    let pids = pool.worker_pids();
+    pool.terminate();
+    assert!(handle.join().unwrap_err().is_cancelled());
+    pool.shutdown(Shutdown::finish());
+    assert_eq!(pids.len(), 1);
+    assert!(pids.into_iter().all(is_dead));
+}
+
+fn a_worker_does_as_many_jobs_as_was_said_and_no_more() {
+    for most in [1, 3] {
+        let pool = builder(2).max_jobs_per_worker(most).build().unwrap();
+        // One after the other, and many at once.
+        for _ in 0..2 * most {
+            pool.submit(own_pid, ()).join().unwrap();
+        }
+        let handles: Vec<_> = (0..60).map(|_| pool.submit(own_pid, ())).collect();
+        let mut jobs: HashMap<u32, u64> = HashMap::new();
+        for handle in handles {
+            *jobs.entry(handle.join().unwrap()).or_default() += 1;
+        }
+        assert!(jobs.values().all(|jobs| *jobs <= most), "{jobs:?}");
+        // Of 60 jobs, 2 workers may have stopped short of their number.
+        assert!(jobs.len() as u64 <= 60 / most + 2, "{jobs:?}");
+        until("the end of those that are done", || {
+            pool.worker_pids().len() <= 2
+        });
+    }
+}
+
+fn a_job_that_was_taken_back_is_not_counted() {
+    let go = Trace::new("go");
+    let pool = builder(1).max_jobs_per_worker(3).build().unwrap();
+    let pid = pool.submit(own_pid, ()).join().unwrap();
+    let busy = pool.submit(|go: PathBuf| until("the word", || go.exists()), go.path());
+    for _ in 0..5 {
+        let handle = pool.submit(own_pid, ());
+        handle.abort();
+        assert!(handle.join().unwrap_err().is_cancelled());
+    }
+    let third = pool.submit(own_pid, ());
+    leave_trace(&go.path());
+    busy.join().unwrap();
+    assert_eq!(third.join().unwrap(), pid);
+    assert_ne!(pool.submit(own_pid, ()).join().unwrap(), pid);
+}
+
+fn a_worker_that_has_grown_old_is_replaced() {
+    let pool = builder(1)
+        .max_worker_age(Duration::from_millis(100))
+        .build()
+        .unwrap();
+    let slow = |(): ()| {
+        std::thread::sleep(Duration::from_millis(200));
+        process::id()
+    };
+    // A job that runs is not disturbed, even by the age of its worker.
+    let pid = pool.submit(slow, ()).join().unwrap();
+    until("its end", || is_dead(pid));
+    let idle = pool.submit(own_pid, ()).join().unwrap();
+    assert_ne!(idle, pid);
+    until("the end of the idle one", || is_dead(idle));
+    assert!(pool.worker_pids().is_empty());
+}
+
+fn a_worker_without_jobs_to_do_is_refused() {
+    assert!(builder(1).max_jobs_per_worker(0).build().is_err());
+}
