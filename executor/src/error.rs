@@ -87,6 +87,7 @@ struct Panic {
     // A `Mutex` because a payload is `Send` but not `Sync`, and an error should be both.
     payload: Option<Mutex<Box<dyn Any + Send>>>,
     place: Option<String>,
+    backtrace: Option<String>,
 }
 
 impl PanicReport {
@@ -99,25 +100,29 @@ impl PanicReport {
                 None => "(a panic payload that is not a string)".to_owned(),
             },
         };
-        Self::new(message, Some(Mutex::new(payload)), None)
+        Self {
+            inner: Box::new(Panic {
+                message,
+                payload: Some(Mutex::new(payload)),
+                place: None,
+                backtrace: None,
+            }),
+        }
     }
 
-    /// A panic in another process: only its text and its place cross.
+    /// A panic in another process: only text crosses.
     #[cfg_attr(any(loom, not(target_os = "linux")), allow(dead_code))] // the process pool's
-    pub(crate) fn from_message(message: String, place: Option<String>) -> Self {
-        Self::new(message, None, place)
-    }
-
-    fn new(
+    pub(crate) fn from_text(
         message: String,
-        payload: Option<Mutex<Box<dyn Any + Send>>>,
         place: Option<String>,
+        backtrace: Option<String>,
     ) -> Self {
         Self {
             inner: Box::new(Panic {
                 message,
-                payload,
+                payload: None,
                 place,
+                backtrace,
             }),
         }
     }
@@ -131,6 +136,12 @@ impl PanicReport {
     /// process has told the panic hook.)
     pub fn location(&self) -> Option<&str> {
         self.inner.place.as_deref()
+    }
+
+    /// How it came to be there, for a panic in another process and where the environment variable
+    /// `RUST_BACKTRACE` asked for it when that process began.
+    pub fn backtrace(&self) -> Option<&str> {
+        self.inner.backtrace.as_deref()
     }
 
     /// The value given to `panic!` or `panic_any`; `None` when it stayed in another process.

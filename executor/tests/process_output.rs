@@ -6,13 +6,19 @@ use std::collections::HashMap;
 use std::ffi::c_char;
 use std::io::Write;
 use support::{play_part, pool};
-use tatkal_executor::ForkServer;
+use tatkal_executor::{ForkServer, JoinError};
 
 tests![
-    parts: [prints_from_many_workers, prints_before_the_server_starts, dies_while_it_prints],
+    parts: [
+        prints_from_many_workers,
+        prints_before_the_server_starts,
+        dies_while_it_prints,
+        panics_with_a_backtrace,
+    ],
     lines_of_many_workers_are_whole_and_each_comes_once,
     what_was_buffered_before_the_start_is_printed_once,
     what_was_flushed_before_a_death_is_not_lost,
+    a_backtrace_travels_when_it_is_asked_for,
 ];
 
 const WORKERS: usize = 4;
@@ -134,4 +140,30 @@ fn what_was_flushed_before_a_death_is_not_lost() {
         output,
         "a whole line\nhalf a line, a whole line\nhalf a line, "
     );
+}
+
+#[inline(never)]
+fn a_frame_of_the_job(n: u32) -> u32 {
+    assert!(std::hint::black_box(n) != 7, "not seven");
+    n
+}
+
+fn panics_with_a_backtrace() {
+    ForkServer::start().unwrap();
+    let Err(JoinError::Panicked(report)) = pool(1).submit(a_frame_of_the_job, 7).join() else {
+        panic!("it did not panic");
+    };
+    assert_eq!(report.message(), "not seven");
+    println!("{}", report.backtrace().unwrap_or("none"));
+}
+
+fn a_backtrace_travels_when_it_is_asked_for() {
+    let play = |setting: &str| {
+        let part = "panics_with_a_backtrace";
+        let output = support::part(part).env("RUST_BACKTRACE", setting).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    assert_eq!(play("0"), "none\n");
+    let backtrace = play("1");
+    assert!(backtrace.contains("a_frame_of_the_job"), "{backtrace}");
 }

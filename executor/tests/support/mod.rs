@@ -143,13 +143,19 @@ pub fn run_with_parts(parts: &[Part], tests: &[(&'static str, fn())]) -> ! {
 
 /// This program again, playing a part. Its stdout is ours to read, its stderr is shared.
 pub fn start_part(name: &str) -> Child {
+    part(name).spawn().unwrap()
+}
+
+/// The command that starts it.
+pub fn part(name: &str) -> Command {
     let program = std::env::current_exe().unwrap();
     let mut command = Command::new(program);
     command
         .env(PART, name)
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
-    command.process_group(0).spawn().unwrap()
+    command.process_group(0);
+    command
 }
 
 /// Plays a part to its end and returns what it printed. It must succeed.

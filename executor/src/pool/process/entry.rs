@@ -155,7 +155,7 @@ impl Reply {
     }
 
     fn panicked(panic: &PanicText) -> Reply {
-        // Two strings: there is nothing in them that could fail to encode.
+        // Strings: there is nothing in them that could fail to encode.
         let payload = postcard::to_stdvec(panic).unwrap_or_default();
         Reply {
             kind: Kind::Panicked,
@@ -191,7 +191,7 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 }
 
 /// How a panic in an encoder or a decoder is reported: as the reason why the crossing failed.
-pub(super) fn panicked((message, place): &PanicText) -> String {
+pub(super) fn panicked((message, place, _): &PanicText) -> String {
     match place {
         Some(place) => format!("it panicked at {place}: {message}"),
         None => format!("it panicked: {message}"),
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn a_panic_becomes_a_reply_with_its_message() {
         let reply = Entry::of(&double).run(&encode(&u32::MAX).unwrap());
-        let (message, _): PanicText = decode(&reply.payload).unwrap();
+        let (message, ..): PanicText = decode(&reply.payload).unwrap();
         assert_eq!(
             (reply.kind, message.as_str()),
             (Kind::Panicked, "too large to double")

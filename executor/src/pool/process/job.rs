@@ -93,9 +93,10 @@ pub(super) fn result_of<R: DeserializeOwned>(frame: &Frame) -> Result<R, JoinErr
             Err(panic) => failed(Crossing::DecodeResult, panicked(&panic)),
         },
         Kind::Panicked => match decode::<PanicText>(&frame.payload) {
-            Ok((message, place)) => Err(JoinError::Panicked(PanicReport::from_message(
-                message, place,
-            ))),
+            Ok((message, place, backtrace)) => {
+                let report = PanicReport::from_text(message, place, backtrace);
+                Err(JoinError::Panicked(report))
+            }
             Err(reason) => failed(Crossing::DecodeResult, reason),
         },
         Kind::BadArgument => failed(Crossing::DecodeArgument, text()),
