@@ -139,7 +139,8 @@ impl PanicReport {
     }
 
     /// How it came to be there, for a panic in another process and where the environment variable
-    /// `RUST_BACKTRACE` asked for it when that process began.
+    /// `RUST_BACKTRACE` or `RUST_LIB_BACKTRACE` (which wins) asked for it when the fork server
+    /// started. It is not cheap: finding the names costs each worker, once, what it costs a program.
     pub fn backtrace(&self) -> Option<&str> {
         self.inner.backtrace.as_deref()
     }

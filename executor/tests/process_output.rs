@@ -160,7 +160,10 @@ fn panics_with_a_backtrace() {
 fn a_backtrace_travels_when_it_is_asked_for() {
     let play = |setting: &str| {
         let part = "panics_with_a_backtrace";
-        let output = support::part(part).env("RUST_BACKTRACE", setting).output();
+        let output = support::part(part)
+            .env("RUST_BACKTRACE", setting)
+            .env_remove("RUST_LIB_BACKTRACE")
+            .output();
         String::from_utf8(output.unwrap().stdout).unwrap()
     };
     assert_eq!(play("0"), "none\n");

@@ -48,8 +48,17 @@ const WINDOW_PER_WORKER: usize = 4;
 /// Data that can go to any mode's workers: sendable, and with a serde form for another process.
 ///
 /// Implemented by itself for everything that qualifies.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot go to another process",
+    label = "a job's argument and its result travel as bytes, and this cannot",
+    note = "what travels implements `Serialize` and `DeserializeOwned` (derive serde's two traits), is \
+            `Send`, and borrows nothing",
+    note = "references, locks, sockets and the like stay where they are: pass what the job needs \
+            to make its own"
+)]
 pub trait Portable: Serialize + DeserializeOwned + Send + 'static {}
 
+#[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + 'static> Portable for T {}
 
 /// Runs functions on arguments: in the caller, in threads, or in processes.

@@ -18,6 +18,9 @@ const ALARM_S: u32 = 300;
 
 /// The `main` of a test program.
 pub fn run(tests: &[(&'static str, fn())]) -> ! {
+    // Finding the names for a backtrace takes a fresh worker longer than all else that these tests do.
+    // SAFETY: there is one thread.
+    unsafe { std::env::set_var("RUST_LIB_BACKTRACE", "0") };
     ForkServer::start().expect("main has one thread");
     // SAFETY: SIGALRM ends this process, as it should. (Workers do not inherit the alarm.)
     unsafe { libc::alarm(ALARM_S) };
