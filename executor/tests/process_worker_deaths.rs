@@ -3,7 +3,6 @@
 mod support;
 
 use std::fs;
-use std::io::Write;
 use std::mem::ManuallyDrop;
 use std::os::fd::FromRawFd;
 use std::process;
@@ -19,6 +18,7 @@ tests![
     a_worker_killed_while_it_starts_costs_nothing,
     a_worker_that_dies_in_the_middle_of_its_answer_costs_that_job_alone,
     a_worker_that_talks_nonsense_costs_its_job_alone,
+    garbage_all_over_the_board_harms_nobody_else,
     a_worker_that_closes_its_channel_costs_its_job_alone,
     a_death_is_seen_though_a_grandchild_holds_the_channel,
     a_stopped_worker_does_not_hold_up_the_end,
@@ -184,50 +184,99 @@ fn channel() -> ManuallyDrop<fs::File> {
     ManuallyDrop::new(unsafe { fs::File::from_raw_fd(number) })
 }
 
+/// The worker's board, as a job finds it that looks for it: where it is mapped.
+fn board() -> *mut u8 {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let line = maps.lines().find(|line| line.contains("tatkal-board"));
+    let start = line.unwrap().split('-').next().unwrap();
+    usize::from_str_radix(start, 16).unwrap() as *mut u8
+}
+
+/// Writes into the slot of job `number`, at `offset`.
+fn scribble(number: usize, offset: usize, value: u64) {
+    // SAFETY: within the board, which is the worker's; a mad one is what is wanted. Three pairs of
+    // cache lines come before the 128 slots of as many bytes each.
+    unsafe {
+        board()
+            .add(3 * 128 + number % 128 * 128 + offset)
+            .cast::<u64>()
+            .write_volatile(value)
+    }
+}
+
+/// The slot's word, kind and length, and where its bytes begin.
+const WORD: usize = 0;
+const KIND_AND_LENGTH: usize = 8;
+const BYTES: usize = 32;
+
+/// The word for an answer to job `number`.
+fn answered(number: u64) -> u64 {
+    number << 2 | 3
+}
+
 fn a_worker_that_dies_in_the_middle_of_its_answer_costs_that_job_alone() {
-    fn half_an_answer(bytes: usize) {
-        let mut frame = Vec::new();
-        frame.extend(2_u32.to_ne_bytes()); // Done
-        frame.extend(100_u32.to_ne_bytes()); // and 100 bytes
-        frame.extend(1_u64.to_ne_bytes()); // for job 1
-        frame.extend([0; 8 + 100]);
-        channel().write_all(&frame[..bytes]).unwrap();
+    fn part_of_an_answer(steps: usize) {
+        let parts = [
+            (BYTES, 7),
+            (KIND_AND_LENGTH, 2),
+            (KIND_AND_LENGTH, 2 | 1 << 32),
+        ];
+        for (offset, value) in &parts[..steps] {
+            scribble(1, *offset, *value);
+        }
         // SAFETY: the end of this process is what is wanted.
         unsafe { libc::_exit(7) }
     }
-    for bytes in [1, 8, 23, 24, 25, 123] {
+    for steps in 0..=3 {
         let pool = pool(1);
-        assert_eq!(
-            exit_of(pool.submit(half_an_answer, bytes)).code,
-            Some(7),
-            "{bytes} bytes"
-        );
+        let exit = exit_of(pool.submit(part_of_an_answer, steps));
+        assert_eq!(exit.code, Some(7), "{steps} steps");
         assert!(pool.submit(own_pid, ()).join().is_ok());
     }
 }
 
 fn a_worker_that_talks_nonsense_costs_its_job_alone() {
-    fn nonsense(bytes: Vec<u8>) {
-        let _ = channel().write_all(&bytes).map(|()| nap(600));
+    fn nonsense((kind_and_length, word): (u64, u64)) {
+        scribble(1, KIND_AND_LENGTH, kind_and_length);
+        scribble(1, WORD, word);
+        nap(600);
     }
-    let answer_to = |number: u64| {
-        // Kind 2 (Done), no bytes; the number; no entry.
-        let words = [2_u64, number, 0];
-        words
-            .iter()
-            .flat_map(|word| word.to_ne_bytes())
-            .collect::<Vec<u8>>()
-    };
-    let pool = pool(2);
-    for bytes in [
-        vec![0xff; 24],
-        vec![0; 4096],
-        answer_to(0),
-        answer_to(1_000_000),
-    ] {
-        let exit = exit_of(pool.submit(nonsense, bytes));
-        assert_eq!(exit.signal, Some(libc::SIGKILL));
+    let nonsense_of = |kind_and_length| {
+        let pool = pool(2);
+        let handle = pool.submit(nonsense, (kind_and_length, answered(1)));
+        // Nobody rings for it: it is seen with the next answer.
+        until("the end of the madness", || {
+            pool.submit(own_pid, ()).join().is_ok() && handle.is_finished()
+        });
+        assert_eq!(exit_of(handle).signal, Some(libc::SIGKILL));
         assert!(pool.submit(own_pid, ()).join().is_ok());
+    };
+    nonsense_of(0);
+    nonsense_of(1); // Job is no answer
+    nonsense_of(77);
+    nonsense_of(2 | u64::from(u32::MAX) << 32);
+    nonsense_of(2 | (1 << 20) << 32); // a long answer, and no memory comes with it
+}
+
+fn garbage_all_over_the_board_harms_nobody_else() {
+    fn fill(seed: u64) {
+        let mut dice = support::Dice(seed);
+        for number in 0..128 {
+            for offset in [WORD, KIND_AND_LENGTH, 16, 24, BYTES] {
+                scribble(number, offset, dice.below(u64::MAX));
+            }
+        }
+    }
+    for seed in 1..=20 {
+        let pool = pool(2);
+        let mad = pool.submit(fill, seed);
+        let others: Vec<_> = (0..50).map(|n: u32| pool.submit(|n: u32| n, n)).collect();
+        // Its own answer is written after the garbage. Then its worker finds the garbage and leaves.
+        mad.join().unwrap();
+        for (n, other) in (0..).zip(others) {
+            let result = other.join();
+            assert_eq!(result.unwrap(), n, "seed {seed}");
+        }
     }
 }
 
@@ -294,11 +343,8 @@ fn jobs_are_failed_when_no_worker_lives_long_enough() {
 
 fn a_dead_worker_s_answer_counts_if_it_was_whole() {
     fn answer_and_die(_: ()) {
-        let mut channel = channel();
-        channel.write_all(&2_u32.to_ne_bytes()).unwrap(); // Done
-        channel.write_all(&0_u32.to_ne_bytes()).unwrap(); // with no bytes: ()
-        channel.write_all(&1_u64.to_ne_bytes()).unwrap(); // for job 1
-        channel.write_all(&0_u64.to_ne_bytes()).unwrap();
+        scribble(1, KIND_AND_LENGTH, 2); // Done, with no bytes: ()
+        scribble(1, WORD, answered(1));
         process::abort();
     }
     let pool = pool(1);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   program ── Attach + [pool's line] ──────────────────> server     on the program's one line
-//!   pool    ── Fork 3 + [worker's channel, ledger] ─────> server     on the pool's own line
+//!   pool    ── Fork 3 + [channel, board, bell] ─────────> server     on the pool's own line
 //!   pool    <── Forked 3, pid 4711 (or ForkFailed 3) ──── server
 //!   pool    ── Kill 3, SIGKILL ─────────────────────────> server
 //!   pool    <── Exited 3, status ──────────────────────── server     once per Forked, always
@@ -33,7 +33,7 @@ const BYTES: usize = WORDS * 8;
 pub(super) enum Request {
     /// A pool's line comes with this: listen to it.
     Attach,
-    /// Make a worker. Its channel and its ledger come with this.
+    /// Make a worker. Its channel, its board and the pool's bell come with this.
     Fork(Ticket),
     /// Send a signal to a worker, if it still lives.
     Kill(Ticket, libc::c_int),
@@ -180,7 +180,7 @@ mod tests {
         let [inside, _] = <[OwnedFd; 2]>::try_from(fds).unwrap();
         sys::send(&inside, &[IoSlice::new(b"hi")], &[], true).unwrap();
         let mut buffer = [0; 8];
-        assert_eq!(sys::receive(&outside, &mut buffer, true).unwrap(), 2);
+        assert_eq!(sys::receive_with_fds(&outside, &mut buffer).unwrap().0, 2);
     }
 
     #[test]

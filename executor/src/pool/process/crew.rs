@@ -3,7 +3,7 @@
 //! ```text
 //!   submit ──> accept ──> queue ──dispatch──> idle worker, else (no more can be made) a busy one
 //!                           ^                      |
-//!                           |                      | answered ──> out: finish with the answer
+//!                           |                      | collect ──> out: finish with the answer
 //!     bury: untouched jobs  |                      | abort ─────> out: cancelled / kill the worker
 //!     reclaim: a job that   +──────────────────────+ bury ──────> out: the one job that fell
 //!     waits behind another
@@ -17,13 +17,15 @@
 //! Owns      the queue and the members. Touched by submitters, aborters and the manager thread.
 //! Holds     C1 a job is in exactly one place: queue, one member, or `out`; it reaches `out` once.
 //!           C2 when the queue is not empty, no worker is idle; and it is in the order in which the
-//!           jobs were accepted. C3 a busy worker is given a second job only when no further worker
-//!           can be made, and gives it back when somebody is idle, or when a later job is done
-//!           before it: nobody waits behind a long job while others are served. C4 the death of a
+//!           jobs were accepted. C3 a busy worker is given jobs in advance only when no further
+//!           worker can be made, and gives them back when somebody is idle, or when later jobs are
+//!           done before them (of short jobs, for a while): nobody waits behind a long job while
+//!           others are served. C4 the death of a
 //!           worker costs at most the one job it had begun. C5 jobs that nobody can be made to run
 //!           are failed, at once and with the reason. C6 whoever makes an alarm earlier than the
 //!           manager's next look wakes the manager (`ring_due`).
-//! Cost      a submit to an idle worker: one lock, one `sendmsg`, no other thread.
+//! Cost      a submit to an idle worker: one lock, one futex call, no other thread; to one that
+//!           is awake, no system call.
 //!           Next: `crew/stopping.rs`.
 
 mod stopping;
@@ -31,13 +33,14 @@ mod stopping;
 mod tests;
 mod turnover;
 
+use super::board::Board;
 use super::control::Ticket;
 use super::job::{FIRST, Job, Outcome, RemoteJob};
-use super::member::{Clock, Member, Stage};
+use super::member::{Clock, Heard, Member, Stage};
 use super::policy::Rules;
-use super::wire::Frame;
 use crate::error::JoinError;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Jobs that are over, to be finished when the lock is free.
@@ -62,6 +65,8 @@ pub(super) struct Crew {
     pub(super) managed: bool,
     /// Signals that have to be sent; the manager asks the server to.
     pub(super) orders: Vec<(Ticket, libc::c_int)>,
+    /// Workers that sleep and have something to do, to be woken when the lock is free.
+    pub(super) wakes: Vec<Arc<Board>>,
     /// Why the pool broke, if it did.
     broken: Option<Box<str>>,
     rules: Rules,
@@ -91,6 +96,7 @@ impl Crew {
             orphaned: false,
             managed: false,
             orders: Vec::new(),
+            wakes: Vec::new(),
             broken: None,
             rules,
             clock: Instant::now,
@@ -160,7 +166,7 @@ impl Crew {
         here.filter_map(|member| member.pid).collect()
     }
 
-    /// A new job. True when the manager has to act: to make a worker, or to send the rest.
+    /// A new job. True when the manager has to act: to make a worker, or to replace one.
     pub(super) fn accept(&mut self, mut job: Job, out: &mut Out) -> bool {
         let first = self.queue.is_empty();
         self.pending += 1;
@@ -171,26 +177,45 @@ impl Crew {
         if first || !self.idle.is_empty() {
             self.dispatch(out);
         }
-        self.wants_workers() > 0 || self.members.values().any(Member::wants_to_send)
+        self.wants_workers() > 0 || !self.orders.is_empty()
     }
 
     /// Gives jobs to workers until there are no jobs or no places.
     fn dispatch(&mut self, out: &mut Out) {
         loop {
             if self.queue.is_empty() && !self.idle.is_empty() {
-                self.reclaim(u64::MAX, 1);
+                self.share();
             }
             let Some(ticket) = self.next_place() else {
                 return;
             };
-            if let Some(job) = self.next_job(out) {
-                self.idle.retain(|idle| *idle != ticket);
-                let clock = self.clock;
-                let member = self.members.get_mut(&ticket);
-                member.expect("a place is a member's").assign(job, clock);
-                self.heed_alarm(ticket);
+            if let Some(job) = self.next_job(out)
+                && let Err(job) = self.assign(ticket, job)
+            {
+                self.put_back(vec![job]);
             }
         }
+    }
+
+    /// Gives a worker a job, or gives the job back.
+    fn assign(&mut self, ticket: Ticket, job: Job) -> Result<(), Job> {
+        let clock = self.clock;
+        let member = self.members.get_mut(&ticket);
+        let member = member.expect("a place is a member's");
+        let was_idle = member.is_idle();
+        let assigned = member.assign(job, clock);
+        if assigned.is_ok() && member.board.ring_worker() {
+            self.wakes.push(member.board.clone());
+        }
+        if was_idle {
+            self.idle.retain(|idle| *idle != ticket);
+            if assigned.is_err() {
+                // Its channel is full, or broken, and it has nothing to do that would change that.
+                self.leaves(ticket);
+            }
+        }
+        self.heed_alarm(ticket);
+        assigned
     }
 
     /// The first job of the queue that is still wanted.
@@ -220,48 +245,81 @@ impl Crew {
         least.map(|(ticket, _)| *ticket)
     }
 
-    /// Takes back up to `most` jobs that wait behind another and came before job `order` (C3).
-    fn reclaim(&mut self, order: u64, most: usize) {
-        let members = self.members.values_mut();
-        let back: Vec<Job> = members
-            .filter(|member| member.holds_up_one_before(order))
-            .filter_map(Member::withdraw_last)
-            .take(most)
-            .collect();
+    /// Takes back the jobs that wait behind another and came before job `order` (C3).
+    fn reclaim(&mut self, order: u64, now: Instant) {
+        let mut back = Vec::new();
+        for member in self.members.values_mut() {
+            if member.holds_up_one_before(order, now) {
+                back.append(&mut member.withdraw_waiting());
+            }
+        }
         self.put_back(back);
     }
 
-    /// A worker answered. False when it answered what it was not asked: it has to go.
-    pub(super) fn answered(&mut self, ticket: Ticket, frame: Frame, out: &mut Out) -> bool {
-        let Some(member) = self.members.get_mut(&ticket) else {
-            return false;
+    /// Takes back half of the jobs that wait behind another, where most do: somebody is idle (C3).
+    fn share(&mut self) {
+        let members = self.members.values_mut();
+        let Some(most) = members.max_by_key(|member| member.load()) else {
+            return;
         };
-        let Some((remote, order)) = member.answered(frame.header.number) else {
-            return false;
-        };
-        out.push((remote, Outcome::Answer(frame)));
-        member.start_clock(self.clock);
-        if member.has_worked {
-            self.stillborn = 0;
-        }
-        self.heed_alarm(ticket);
-        self.retire_if_spent(ticket);
-        self.note_if_idle(ticket);
-        // Usually nobody is overtaken: this only looks.
-        self.reclaim(order, usize::MAX);
-        self.dispatch(out);
-        true
+        let half = most.load().saturating_sub(1).div_ceil(2);
+        let back = (0..half).map_while(|_| most.withdraw_last()).collect();
+        self.put_back(back);
     }
 
-    /// The channel of a worker takes more.
-    pub(super) fn flush(&mut self, ticket: Ticket, out: &mut Out) {
-        if let Some(member) = self.members.get_mut(&ticket) {
-            member.flush();
+    /// Takes in what the workers have answered.
+    pub(super) fn collect(&mut self, out: &mut Out) {
+        let now = Instant::now();
+        let mut latest = None;
+        let mut mad = Vec::new();
+        let mut spent = Vec::new();
+        for (ticket, member) in &mut self.members {
+            let load = member.load();
+            while let Some(heard) = member.hear(now) {
+                match heard {
+                    Heard::Answer(remote, order, answer) => {
+                        out.push((remote, Outcome::Answer(answer)));
+                        latest = latest.max(Some(order));
+                    }
+                    Heard::Nonsense => {
+                        mad.push(*ticket);
+                        break;
+                    }
+                }
+            }
+            if member.load() == load {
+                continue;
+            }
             member.start_clock(self.clock);
-            self.heed_alarm(ticket);
-            self.note_if_idle(ticket);
+            if member.has_worked {
+                self.stillborn = 0;
+            }
+            if let Some(alarm) = member.alarm() {
+                self.ring_due |= self.next_look.is_none_or(|look| alarm < look);
+            }
+            if member.is_idle() && member.stage == Stage::Ready {
+                match member.is_spent() {
+                    true => spent.push(*ticket),
+                    false => self.idle.push(*ticket),
+                }
+            }
+        }
+        mad.into_iter().for_each(|ticket| self.leaves(ticket));
+        spent
+            .into_iter()
+            .for_each(|ticket| self.retire_if_spent(ticket));
+        if let Some(order) = latest {
+            // Usually nobody is overtaken: this only looks.
+            self.reclaim(order, now);
             self.dispatch(out);
         }
+    }
+
+    /// `who` is to be told of the next answer of every worker.
+    pub(super) fn arm(&self, who: u32) {
+        self.members
+            .values()
+            .for_each(|member| member.board.arm(who));
     }
 
     /// Puts a worker on the list of those that wait for a job, if it is one.

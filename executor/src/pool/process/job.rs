@@ -11,7 +11,7 @@
 use super::entry::{decode, panicked};
 use super::panics::{PanicText, catch};
 use super::policy::Policy;
-use super::wire::{Frame, Kind};
+use super::wire::{Answer, Kind, Payload};
 use crate::error::{Crossing, JoinError, PanicReport};
 use crate::task::promise::Promise;
 use crate::task::schedule::{Schedule, TaskId};
@@ -26,7 +26,7 @@ pub(super) struct Job {
     /// Address of its `Entry`.
     pub(super) entry: u64,
     /// The encoded argument.
-    pub(super) argument: Vec<u8>,
+    pub(super) argument: Payload,
     /// None: the usual terms, and nothing has happened.
     pub(super) policy: Option<Box<Policy>>,
 }
@@ -50,7 +50,7 @@ pub(super) trait RemoteJob: Send {
 /// How a job ended.
 pub(super) enum Outcome {
     /// The worker answered.
-    Answer(Frame),
+    Answer(Answer),
     /// There is no answer.
     Failed(JoinError),
     /// It was aborted in the queue and its handle knows: only to be dropped.
@@ -72,7 +72,7 @@ where
 
     fn finish(self: Box<Self>, outcome: Outcome) {
         match outcome {
-            Outcome::Answer(frame) => self.complete(result_of(&frame)),
+            Outcome::Answer(answer) => self.complete(result_of(answer)),
             Outcome::Failed(error) => self.complete(Err(error)),
             Outcome::Husk => {}
         }
@@ -80,19 +80,23 @@ where
 }
 
 /// What an answer says.
-pub(super) fn result_of<R: DeserializeOwned>(frame: &Frame) -> Result<R, JoinError> {
-    let text = || String::from_utf8_lossy(&frame.payload).into_owned();
+pub(super) fn result_of<R: DeserializeOwned>(answer: Answer) -> Result<R, JoinError> {
     let failed = |crossing, reason: String| {
         let reason = reason.into_boxed_str();
         Err(JoinError::Codec { crossing, reason })
     };
-    match frame.header.kind {
-        Kind::Done => match catch(|| decode::<R>(&frame.payload)) {
+    let payload = match answer.payload.into_bytes() {
+        Ok(payload) => payload,
+        Err(error) => return failed(Crossing::DecodeResult, error.to_string()),
+    };
+    let text = || String::from_utf8_lossy(&payload).into_owned();
+    match answer.kind {
+        Kind::Done => match catch(|| decode::<R>(&payload)) {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(reason)) => failed(Crossing::DecodeResult, reason),
             Err(panic) => failed(Crossing::DecodeResult, panicked(&panic)),
         },
-        Kind::Panicked => match decode::<PanicText>(&frame.payload) {
+        Kind::Panicked => match decode::<PanicText>(&payload) {
             Ok((message, place, backtrace)) => {
                 let report = PanicReport::from_text(message, place, backtrace);
                 Err(JoinError::Panicked(report))

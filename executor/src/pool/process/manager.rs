@@ -1,57 +1,53 @@
 //! The manager: the one thread of a pool, between the submitters and the workers.
 //!
 //! ```text
-//!        submit ──(lock)──> crew ──── sendmsg ────────────────> worker     no thread between
+//!        submit ──(lock)──> crew ──── board ──────────────────> worker     no thread between
 //!                            ^  ^                                 |
-//!                     bell   |  | answered, arrived, bury         | answer
+//!                     bell   |  | collect, arrived, bury          | answer, bell
 //!   submit, abort ──────> manager <───────────────────────────────+
 //!                            |  ^
 //!               Fork, Kill   v  | Forked, Exited
 //!                          fork server
 //!
-//!   one turn:  arrange (make workers, kill, dismiss) ── poll ── hear the server ── hear workers
+//!   one turn:  arrange (make workers, kill, dismiss) ── collect answers, arm the bells ── poll ──
+//!              hear the server ── note whose channel has ended
 //! ```
 //!
-//! Owns      the pool's line to the fork server, and for each worker the reading half of its
-//!           channel. Reads all the time and never waits to send, so the two directions of a
-//!           channel cannot block each other, however full they are.
+//! Owns      the pool's line to the fork server, and looks after each worker's channel. It never
+//!           waits to send, so that nothing a worker does can stop it.
 //! Holds     A1 user code (a decoder, a waker) runs with no lock held, after the next job is on its
-//!           way to the worker; A2 a worker is buried once it is dead *and* everything it sent is
-//!           read, so an answer that was finished counts even when its worker died just after;
-//!           A3 the reason is told truly: a channel's end says that it died, the server says how.
-//! Cost      per answer: a poll, a recv, and one lock; answers that arrive together share them.
+//!           way to the worker; A2 a worker is buried once it is dead *and* everything it answered
+//!           is taken in, so an answer that was finished counts even when its worker died just
+//!           after; A3 the reason is told truly: a channel's end says that it died, the server says
+//!           how. A4 the manager sleeps only after it has armed every board's bell and then found no
+//!           answer (B1 in bell.rs).
+//! Cost      per answer: its share of a wake-up and of a lock; answers that arrive together share.
 //! Source    CPython's `_ExecutorManagerThread`. Next: `pool.rs`.
 
+use super::board::{Board, MANAGER};
 use super::control::{self, Event, Received, Request, Ticket};
 use super::crew::{Crew, Phase};
 use super::fork_server;
-use super::ledger::Ledger;
 use super::member::Member;
 use super::shared::Shared;
 use super::sys;
-use super::wire::{Frame, FrameReader};
 use crate::sync::lock;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// See the file head.
 pub(super) struct Manager {
     shared: Arc<Shared>,
     /// None once it has ended.
     line: Option<OwnedFd>,
-    inboxes: BTreeMap<Ticket, Inbox>,
+    /// The pool's ends of the workers' channels: of those that have not ended.
+    channels: BTreeMap<Ticket, Arc<OwnedFd>>,
     /// What the line has not taken yet.
     requests: VecDeque<(Request, Vec<OwnedFd>)>,
     next_ticket: Ticket,
-}
-
-/// The reading half of a worker's channel.
-struct Inbox {
-    channel: Arc<OwnedFd>,
-    reader: FrameReader,
 }
 
 impl Manager {
@@ -59,7 +55,7 @@ impl Manager {
         Manager {
             shared,
             line: Some(line),
-            inboxes: BTreeMap::new(),
+            channels: BTreeMap::new(),
             requests: VecDeque::new(),
             next_ticket: 1,
         }
@@ -68,9 +64,12 @@ impl Manager {
     /// Until the pool is closed, its jobs are done and its workers are gone.
     pub(super) fn run(mut self) {
         while let Some(wake_at) = self.arrange() {
-            let tickets: Vec<Ticket> = self.inboxes.keys().copied().collect();
+            let tickets: Vec<Ticket> = self.channels.keys().copied().collect();
             let mut fds = self.interests();
-            let limit = wake_at.map(|at| at.saturating_duration_since(Instant::now()));
+            let limit = match self.collect() {
+                true => Some(Duration::ZERO), // and then another look
+                false => wake_at.map(|at| at.saturating_duration_since(Instant::now())),
+            };
             if sys::poll(&mut fds, limit).is_err() {
                 continue; // Out of memory in the kernel: there is nothing better than to try again.
             }
@@ -83,13 +82,13 @@ impl Manager {
             }
             for (index, ticket) in tickets.into_iter().enumerate() {
                 if ready(index + FIXED) {
-                    self.hear_worker(ticket, fds[index + FIXED].revents);
+                    self.lose_channel(ticket);
                 }
             }
         }
     }
 
-    /// Bell, line, and every worker's channel, in the order of the inboxes.
+    /// Bell, line, and every worker's channel, in the order of the channels.
     fn interests(&self) -> Vec<libc::pollfd> {
         let mut fds = vec![self.shared.bell_interest()];
         fds.push(match &self.line {
@@ -97,16 +96,22 @@ impl Manager {
             Some(line) => sys::interest(line, libc::POLLIN | libc::POLLOUT),
             None => NOTHING,
         });
-        let crew = lock(&self.shared.crew);
-        for (ticket, inbox) in &self.inboxes {
-            let output = if crew.wants_to_send(*ticket) {
-                libc::POLLOUT
-            } else {
-                0
-            };
-            fds.push(sys::interest(&*inbox.channel, libc::POLLIN | output));
-        }
+        // Only their ends matter: what comes over a channel is taken when its answer is.
+        let channels = self.channels.values();
+        fds.extend(channels.map(|channel| sys::interest(&**channel, libc::POLLRDHUP)));
         fds
+    }
+
+    /// Takes in the answers that are there. True when there were any; else every bell is armed.
+    fn collect(&self) -> bool {
+        self.shared.change(|crew, out| {
+            crew.collect(out);
+            if out.is_empty() {
+                crew.arm(MANAGER);
+                crew.collect(out); // A4
+            }
+            !out.is_empty()
+        })
     }
 
     // ---- arrange ----------------------------------------------------------------------------
@@ -141,11 +146,9 @@ impl Manager {
 
     /// Asks for one more worker.
     fn hire(&mut self) {
-        let parts = sys::socketpair(libc::SOCK_STREAM).and_then(|channel| {
-            let (ledger, page) = Ledger::create()?;
-            Ok((channel, ledger, page))
-        });
-        let ((ours, theirs), ledger, page) = match parts {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let (member, channel, fds) = match self.furnish(ticket) {
             Ok(parts) => parts,
             Err(error) => {
                 return self
@@ -153,17 +156,23 @@ impl Manager {
                     .change(|crew, out| crew.refused(None, &error, out));
             }
         };
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
-        let channel = Arc::new(ours);
-        let mut member = Member::new(channel.clone(), ledger);
-        let initializer = lock(&self.shared.crew).initializer();
-        member.setup = initializer.map(|initializer| initializer.job(&self.shared, ticket));
-        let reader = FrameReader::new();
-        self.inboxes.insert(ticket, Inbox { channel, reader });
+        self.channels.insert(ticket, channel);
         self.shared.change(|crew, _| crew.expect(ticket, member));
-        let request = (Request::Fork(ticket), vec![theirs, page]);
-        self.requests.push_back(request);
+        self.requests.push_back((Request::Fork(ticket), fds));
+    }
+
+    /// What a worker needs: here, and there.
+    fn furnish(&self, ticket: Ticket) -> io::Result<(Member, Arc<OwnedFd>, Vec<OwnedFd>)> {
+        let (ours, theirs) = sys::socketpair(libc::SOCK_SEQPACKET)?;
+        let (board, page) = Board::create()?;
+        let channel = Arc::new(ours);
+        let mut member = Member::new(channel.clone(), Arc::new(board));
+        let initializer = lock(&self.shared.crew).initializer();
+        if let Some(initializer) = initializer {
+            member.setup = Some(initializer.job(&self.shared, ticket)?);
+        }
+        let fds = vec![theirs, page, self.shared.bell_for_worker()?];
+        Ok((member, channel, fds))
     }
 
     /// Sends what the line takes.
@@ -179,7 +188,7 @@ impl Manager {
                 // The line has ended: what follows from that is up to `lose_server`.
                 (Err(error), _) if error.kind() == io::ErrorKind::BrokenPipe => {}
                 (Err(error), Request::Fork(ticket)) => {
-                    self.inboxes.remove(&ticket);
+                    self.channels.remove(&ticket);
                     self.shared
                         .change(|crew, out| crew.refused(Some(ticket), &error, out));
                 }
@@ -200,13 +209,12 @@ impl Manager {
                         .change(|crew, out| crew.arrived(ticket, pid, out));
                 }
                 Received::Message(Event::ForkFailed(ticket, errno), _) => {
-                    self.inboxes.remove(&ticket);
+                    self.channels.remove(&ticket);
                     let error = io::Error::from_raw_os_error(errno);
                     self.shared
                         .change(|crew, out| crew.refused(Some(ticket), &error, out));
                 }
                 Received::Message(Event::Exited(ticket, status), _) => {
-                    self.read_rest(ticket); // A2
                     self.bury(ticket, Some(status));
                 }
                 Received::Nothing => return,
@@ -224,72 +232,31 @@ impl Manager {
         let mut crew = lock(&self.shared.crew);
         let members: Vec<Ticket> = crew.members().map(|(ticket, _)| ticket).collect();
         drop(crew);
-        self.inboxes.retain(|ticket, _| members.contains(ticket));
+        self.channels.retain(|ticket, _| members.contains(ticket));
         for ticket in members {
-            if !self.inboxes.contains_key(&ticket) {
+            if !self.channels.contains_key(&ticket) {
                 self.bury(ticket, None);
             }
         }
     }
 
     fn bury(&mut self, ticket: Ticket, status: Option<libc::c_int>) {
-        self.inboxes.remove(&ticket);
-        self.shared
-            .change(|crew, out| crew.bury(ticket, status, out));
+        self.channels.remove(&ticket);
+        self.shared.change(|crew, out| {
+            crew.collect(out); // A2
+            crew.bury(ticket, status, out);
+        });
     }
 
-    fn hear_worker(&mut self, ticket: Ticket, revents: libc::c_short) {
-        if revents & libc::POLLOUT != 0 {
-            self.shared.change(|crew, out| crew.flush(ticket, out));
+    /// The channel of a worker has ended.
+    fn lose_channel(&mut self, ticket: Ticket) {
+        if self.line.is_none() {
+            // Nobody will tell how it died.
+            self.bury(ticket, None);
+        } else if self.channels.remove(&ticket).is_some() {
+            // The server says when it is dead; the kill sees to it that it is.
+            self.shared.change(|crew, _| crew.leaves(ticket));
         }
-        if revents & !libc::POLLOUT != 0 && !self.read(ticket) {
-            if self.line.is_none() {
-                // Nobody will tell how it died.
-                self.bury(ticket, None);
-            } else if self.inboxes.remove(&ticket).is_some() {
-                // The server says when it is dead; the kill sees to it that it is.
-                self.shared.change(|crew, _| crew.leaves(ticket));
-            }
-        }
-    }
-
-    /// Everything a dead worker has sent. (Somebody it started may hold its channel open, so the
-    /// end of the channel is not waited for.)
-    fn read_rest(&mut self, ticket: Ticket) {
-        while self.inboxes.contains_key(&ticket) && matches!(self.read_once(ticket), Ok(true)) {}
-    }
-
-    /// Reads once. False when there is nothing more to hear from this worker.
-    fn read(&mut self, ticket: Ticket) -> bool {
-        match self.read_once(ticket) {
-            Ok(more) => more,
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-        }
-    }
-
-    /// One `recv`, and what it completes. `Ok(false)`: the end of the channel, or nonsense.
-    fn read_once(&mut self, ticket: Ticket) -> io::Result<bool> {
-        let Some(inbox) = self.inboxes.get_mut(&ticket) else {
-            return Ok(false);
-        };
-        match sys::receive(&inbox.channel, inbox.reader.space(), false)? {
-            0 => return Ok(false),
-            count => inbox.reader.filled(count),
-        }
-        let mut frames: Vec<Frame> = Vec::new();
-        let sound = loop {
-            match inbox.reader.next() {
-                Ok(Some(frame)) => frames.push(frame),
-                Ok(None) => break true,
-                Err(_) => break false,
-            }
-        };
-        let expected = frames.is_empty()
-            || self.shared.change(|crew, out| {
-                let mut frames = frames.into_iter();
-                frames.all(|frame| crew.answered(ticket, frame, out))
-            });
-        Ok(sound && expected)
     }
 }
 

@@ -1,45 +1,47 @@
-//! One worker, seen from the pool: its channel, its ledger, and the jobs it has not answered.
+//! One worker, seen from the pool: its board, its channel, and the jobs it has not answered.
 //!
 //! ```text
-//!   jobs:   [ 7 | 8 | 9 | 10 ]        front: the worker is at this one, or will be next
-//!             sent^   ^offset         7 and 8 are sent, 9 in part, 10 not at all
+//!   jobs:   [ 7 | 8 | 10 ]      front: the worker is at this one, or will be next
+//!               (9 was taken back)
 //! ```
 //!
 //! A job stays here, with its argument, until it is answered: should the worker die before it has
-//! begun it, another one gets it. A job that was sent can be taken back as long as it has not begun
-//! (the ledger decides): it is forgotten here, and the worker, when it comes to the frame, fails to
-//! claim it and goes on without an answer.
+//! begun it, another one gets it. A job that was offered can be taken back as long as it has not
+//! begun (the board decides): it is forgotten here, and the worker passes over its number.
+//!
+//! How many jobs a worker is given in advance depends on how long they take. Waking a sleeping
+//! process is dear, so many short ones are offered at a time, and they are run and answered without
+//! anybody waking anybody. But what waits here cannot be run by another worker without being taken
+//! back first, so all that is offered together should take no longer than `BUDGET`; of jobs that
+//! are long, or have never been seen to end, there are `PIPELINE`.
 //!
 //! Owns      everything the pool knows of one worker; part of `Crew`, so under the pool's lock.
-//! Holds     M1 answers come in the order of the jobs; M2 a frame whose first byte was sent is sent
-//!           to its last, or the worker would take the next one's header for payload. So a job that
-//!           is taken back when half of it is sent stays as a hole: bytes without a job. (Not for a
-//!           worker that is being killed.) M3 two jobs that can still be claimed never share a slot
-//!           of the ledger: a number is given out in advance only when fewer than SLOTS have been
-//!           since the front one. M4 the front job's time begins when it becomes the front one: from
+//! Holds     M1 answers come in the order of the jobs; M2 a number is given out only when the one
+//!           SLOTS before it is over, and while fewer than SLOTS have been given since the front
+//!           one (D1 in board.rs). M3 the front job's time begins when it becomes the front one: from
 //!           then on the worker has nothing else to do. So waiting costs a job no time, and a clock
 //!           never begins late enough to be noticed. Next: `crew.rs`.
 
+use super::board::{Board, Look, SLOTS};
 use super::job::{Job, RemoteJob};
-use super::ledger::{Ledger, SLOTS};
+use super::memory::Memory;
 use super::policy::Policy;
-use super::sys;
-use super::wire::{HEADER, Header, Kind};
+use super::wire::{Answer, BODY, Payload};
 use crate::task::schedule::TaskId;
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// How many jobs a worker is given at a time: the one it runs, and one to go on with while the
-/// answer to the first is on its way. No more: what waits here cannot be run by another worker
-/// without being taken back first.
+/// How many jobs a worker is given at a time when they are long: the one it runs, and one to go on
+/// with while the answer to the first is on its way.
 pub(super) const PIPELINE: usize = 2;
 
-// M3: after a job was taken back, none is given in advance before the next answer, so at most
-// PIPELINE numbers are in use and as many are wasted.
-const _: () = assert!(2 * PIPELINE <= SLOTS);
+/// How long the jobs that a worker was given may take together: what it costs to wake a process.
+const BUDGET: Duration = Duration::from_micros(40);
+
+/// A worker that has not answered for so long, with others behind the job it is at, holds them up.
+pub(super) const PATIENCE: Duration = Duration::from_micros(200);
 
 /// Where a worker is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,9 +61,7 @@ pub(super) type Clock = fn() -> Instant;
 pub(super) struct Member {
     pub(super) stage: Stage,
     pub(super) pid: Option<u32>,
-    pub(super) channel: Arc<OwnedFd>,
-    /// It has closed its end of the channel: nothing can be sent. Reading tells the rest.
-    deaf: bool,
+    channel: Arc<OwnedFd>,
     /// It has done at least one job, its setup aside.
     pub(super) has_worked: bool,
     /// What it has to do before it is Ready.
@@ -71,15 +71,17 @@ pub(super) struct Member {
     /// When it is to be replaced, though nothing is wrong with it.
     retires_at: Option<Instant>,
     /// A job was taken back from it while it was at another: until it answers, it gets none in
-    /// advance. What it had to give back lies in its channel and takes up room there; and M3.
+    /// advance.
     slow: bool,
-    ledger: Ledger,
+    pub(super) board: Arc<Board>,
     jobs: VecDeque<Assigned>,
-    /// How many of `jobs` are sent entirely, and how many bytes of the next one are.
-    sent: usize,
-    offset: usize,
     last_number: u64,
-    /// Which job the deadline is of (M4), and the deadline, if that job has one.
+    /// How long its jobs take. The longest one lately: one long job ends the confidence that many
+    /// short ones have won.
+    pace: Duration,
+    /// Since when it has been at the job at the front, as far as the pool knows.
+    front_since: Instant,
+    /// Which job the deadline is of (M3), and the deadline, if that job has one.
     timed: u64,
     deadline: Option<Instant>,
     /// It is leaving, and when it has not left by then it is killed.
@@ -89,11 +91,10 @@ pub(super) struct Member {
 /// A job that was given to a worker.
 struct Assigned {
     number: u64,
-    /// None: a hole (M2).
-    remote: Option<Box<dyn RemoteJob>>,
+    remote: Box<dyn RemoteJob>,
     order: u64,
     entry: u64,
-    argument: Vec<u8>,
+    argument: Payload,
     policy: Option<Box<Policy>>,
     /// The worker is being killed because of this job, and why.
     stopped: Option<Stopped>,
@@ -124,31 +125,38 @@ pub(super) enum Remains {
 pub(super) enum Stop {
     /// No such job here.
     Unknown,
-    /// It is done, and its answer on the way.
-    Done,
+    /// It is done, and its answer on the way. Some of the jobs behind it are back.
+    Done(Vec<Job>),
     /// It had not begun, and will not.
     Withdrawn(Box<dyn RemoteJob>),
     /// It is running: the worker has to be killed. The jobs behind it are back.
     Running(Vec<Job>),
 }
 
+/// What a look at the board brought.
+pub(super) enum Heard {
+    /// The answer to the front job: the job, its place in the order, the answer.
+    Answer(Box<dyn RemoteJob>, u64, Answer),
+    /// Something that is no answer: it cannot be trusted further.
+    Nonsense,
+}
+
 impl Member {
-    pub(super) fn new(channel: Arc<OwnedFd>, ledger: Ledger) -> Member {
+    pub(super) fn new(channel: Arc<OwnedFd>, board: Arc<Board>) -> Member {
         Member {
             stage: Stage::Starting,
             pid: None,
             channel,
-            deaf: false,
             has_worked: false,
             setup: None,
             jobs_left: u64::MAX,
             retires_at: None,
             slow: false,
-            ledger,
+            board,
             jobs: VecDeque::new(),
-            sent: 0,
-            offset: 0,
             last_number: 0,
+            pace: BUDGET,
+            front_since: Instant::now(),
             timed: 0,
             deadline: None,
             kill_at: None,
@@ -193,43 +201,62 @@ impl Member {
 
     /// Could it be given another job?
     pub(super) fn has_room(&self) -> bool {
-        let given = self.jobs.len();
-        let may = given < PIPELINE && (given as u64) < self.jobs_left;
-        may && self.stage == Stage::Ready && !self.slow
+        self.stage == Stage::Ready
+            && !self.slow
+            && self.jobs.len() < self.depth()
+            && (self.jobs.len() as u64) < self.jobs_left
+            && self.jobs.front().is_none_or(|front| {
+                self.last_number + 1 - front.number < SLOTS as u64 // M2
+            })
     }
 
-    /// Has it a job that waits behind another, and that came before job `order`?
-    pub(super) fn holds_up_one_before(&self, order: u64) -> bool {
-        self.jobs.len() > 1 && self.jobs.back().is_some_and(|last| last.order < order)
+    /// How many jobs it may be given at a time.
+    fn depth(&self) -> usize {
+        let fit = BUDGET.as_nanos() / self.pace.as_nanos().max(1);
+        usize::try_from(fit).unwrap_or(SLOTS).clamp(PIPELINE, SLOTS)
     }
 
-    /// Gives it a job.
-    pub(super) fn assign(&mut self, job: Job, clock: Clock) {
-        self.last_number += 1;
-        let in_use = |front: &Assigned| self.last_number - front.number;
-        debug_assert!(self.jobs.front().map_or(0, in_use) < SLOTS as u64, "M3");
-        self.ledger.offer(self.last_number);
+    /// Are jobs behind the front one that came before job `order`, and have they waited too long?
+    /// Where few are given in advance, it is too long when a later one is done.
+    pub(super) fn holds_up_one_before(&self, order: u64, now: Instant) -> bool {
+        let waits = self.jobs.len() > 1 && self.jobs.back().is_some_and(|last| last.order < order);
+        waits && (self.depth() == PIPELINE || now.duration_since(self.front_since) > PATIENCE)
+    }
+
+    /// Gives it a job. Gives it back when the channel does not take a long argument now.
+    pub(super) fn assign(&mut self, job: Job, clock: Clock) -> Result<(), Job> {
+        let number = self.last_number + 1;
+        if let Payload::Memory(memory) = &job.argument
+            && memory.send(&self.channel, number, false).is_err()
+        {
+            self.slow = true;
+            return Err(job);
+        }
+        self.last_number = number;
+        if self.jobs.is_empty() {
+            self.front_since = Instant::now();
+        }
+        self.board.offer(number, job.entry, &job.argument);
         self.jobs.push_back(Assigned {
-            number: self.last_number,
-            remote: Some(job.remote),
+            number,
+            remote: job.remote,
             order: job.order,
             entry: job.entry,
             argument: job.argument,
             policy: job.policy,
             stopped: None,
         });
-        self.flush();
         self.start_clock(clock);
+        Ok(())
     }
 
-    /// M4: after every change of `jobs`.
+    /// M3: after every change of `jobs`.
     pub(super) fn start_clock(&mut self, clock: Clock) {
         let front = self.jobs.front();
         let number = front.map_or(0, |job| job.number);
         if number != self.timed {
             self.timed = number;
-            let policy = front.filter(|job| job.remote.is_some());
-            let policy = policy.and_then(|job| job.policy.as_deref());
+            let policy = front.and_then(|job| job.policy.as_deref());
             let timeout = policy.and_then(|policy| policy.terms.timeout);
             self.deadline = timeout.and_then(|timeout| clock().checked_add(timeout));
         }
@@ -244,94 +271,61 @@ impl Member {
         }
     }
 
-    /// Is there something to send when the channel takes it?
-    pub(super) fn wants_to_send(&self) -> bool {
-        self.sent < self.jobs.len() && !self.deaf && self.stage != Stage::Leaving
-    }
-
-    /// Sends what the channel takes. A broken channel is noticed where it is read.
-    pub(super) fn flush(&mut self) {
-        while self.wants_to_send() {
-            let job = &self.jobs[self.sent];
-            let header = Header {
-                kind: Kind::Job,
-                number: job.number,
-                entry: job.entry,
-            };
-            let header = header.encode(job.argument.len());
-            let mut parts = [IoSlice::new(&header), IoSlice::new(&job.argument)];
-            let mut parts = &mut parts[..];
-            IoSlice::advance_slices(&mut parts, self.offset);
-            match sys::send(&self.channel, parts, &[], false) {
-                Ok(count) => self.offset += count,
-                Err(error) => {
-                    self.deaf |= error.kind() != io::ErrorKind::WouldBlock;
-                    return;
-                }
+    /// Has it answered the job it is at?
+    pub(super) fn hear(&mut self, now: Instant) -> Option<Heard> {
+        let front = self.jobs.front()?;
+        let (kind, length, took) = match self.board.look(front.number) {
+            Look::NotYet => return None,
+            Look::Nonsense => return Some(Heard::Nonsense),
+            Look::Answered { kind, length, took } => (kind, length, took),
+        };
+        let payload = if length <= BODY {
+            Payload::Bytes(self.board.copy_out(front.number, length))
+        } else {
+            match Memory::receive(&self.channel, front.number, length) {
+                Ok(memory) => Payload::Memory(memory),
+                Err(_) => return Some(Heard::Nonsense),
             }
-            if self.offset == HEADER + self.jobs[self.sent].argument.len() {
-                self.offset = 0;
-                if self.jobs[self.sent].remote.is_some() {
-                    self.sent += 1;
-                } else {
-                    self.jobs.remove(self.sent); // A hole, filled.
-                }
-            }
-        }
-    }
-
-    /// It answered job `number`: the job, and its place in the order. `None`: that is not the job
-    /// it was at (M1), so it cannot be trusted further.
-    pub(super) fn answered(&mut self, number: u64) -> Option<(Box<dyn RemoteJob>, u64)> {
-        if self.sent == 0 || self.jobs[0].number != number {
-            return None;
-        }
-        self.sent -= 1;
+        };
         self.slow = false;
         if self.stage != Stage::Starting {
             self.has_worked = true;
             self.jobs_left = self.jobs_left.saturating_sub(1);
         }
+        self.front_since = now;
+        self.pace = took.max(self.pace - self.pace / 8);
         let job = self.jobs.pop_front()?;
-        Some((job.remote?, job.order))
+        let answer = Answer { kind, payload };
+        Some(Heard::Answer(job.remote, job.order, answer))
     }
 
     /// Takes back the last job, if there is one to spare and it has not begun.
     pub(super) fn withdraw_last(&mut self) -> Option<Job> {
         let last = self.jobs.len().checked_sub(1)?;
-        if last == 0 || self.is_half_sent(last) || self.jobs[last].stopped.is_some() {
+        if last == 0 || self.jobs[last].stopped.is_some() {
             return None;
         }
         self.withdraw(last)
     }
 
+    /// Takes back all jobs behind the front one that have not begun.
+    pub(super) fn withdraw_waiting(&mut self) -> Vec<Job> {
+        std::iter::from_fn(|| self.withdraw_last()).collect()
+    }
+
     /// Takes job `index` back if it has not begun.
     fn withdraw(&mut self, index: usize) -> Option<Job> {
-        if !self.ledger.withdraw(self.jobs[index].number) {
+        if !self.board.withdraw(self.jobs[index].number) {
             return None;
         }
         let job = self.jobs.remove(index)?;
-        if index < self.sent {
-            self.sent -= 1;
-        }
         self.slow = !self.jobs.is_empty();
-        job.into_job()
-    }
-
-    fn is_half_sent(&self, index: usize) -> bool {
-        index == self.sent && self.offset > 0
-    }
-
-    /// It reads the end of its channel when it has done what is in there, and leaves.
-    pub(super) fn dismiss(&mut self) {
-        self.stage = Stage::Leaving;
-        sys::shutdown_write(&self.channel);
+        Some(job.into_job())
     }
 
     /// The jobs here, by name.
     pub(super) fn ids(&self) -> impl Iterator<Item = TaskId> {
-        let remotes = self.jobs.iter().filter_map(|job| job.remote.as_ref());
-        remotes.map(|remote| remote.id())
+        self.jobs.iter().map(|job| job.remote.id())
     }
 
     /// The front job's time is up. One that has not begun although the worker had nothing else to
@@ -353,59 +347,50 @@ impl Member {
 
     /// Stops a job of this worker.
     pub(super) fn stop(&mut self, id: TaskId, why: Stopped) -> Stop {
-        let is_it = |job: &Assigned| job.remote.as_ref().is_some_and(|remote| remote.id() == id);
+        let is_it = |job: &Assigned| job.remote.id() == id;
         let Some(index) = self.jobs.iter().position(is_it) else {
             return Stop::Unknown;
         };
-        if self.is_half_sent(index) && self.stage != Stage::Leaving {
-            // Half a frame cannot have been claimed. It becomes a hole (M2).
-            self.ledger.withdraw(self.jobs[index].number);
-            self.slow = true;
-            if index == 0 {
-                self.deadline = None;
-            }
-            return match self.jobs[index].remote.take() {
-                Some(remote) => Stop::Withdrawn(remote),
-                None => Stop::Unknown,
-            };
+        match self.withdraw(index) {
+            Some(job) => Stop::Withdrawn(job.remote),
+            None => self.stop_begun(index, why),
         }
-        if let Some(job) = self.withdraw(index) {
-            return Stop::Withdrawn(job.remote);
-        }
-        self.stop_begun(index, why)
     }
 
     fn stop_begun(&mut self, index: usize, why: Stopped) -> Stop {
-        // The jobs behind it come back *before* the kill, or the worker could begin
-        // one of them and take it along. If it has begun the next one already, this one is done:
-        // its answer is on the way, and counts.
+        // The jobs behind it come back *before* the kill, or the worker could begin one of them
+        // and take it along: the last first, so that those that are back stay behind the worker.
+        // If one of them has begun, this one is done: its answer is on the way, and counts.
         let mut back = Vec::new();
-        let next = index + 1;
-        if self.jobs.get(next).is_some_and(|job| job.remote.is_some()) && !self.is_half_sent(next) {
-            match self.withdraw(next) {
+        if self.board.look(self.jobs[index].number) != Look::NotYet {
+            return Stop::Done(back);
+        }
+        while self.jobs.len() > index + 1 {
+            match self.withdraw(self.jobs.len() - 1) {
                 Some(job) => back.push(job),
-                None => return Stop::Done,
+                None => return Stop::Done(back),
             }
         }
         self.stage = Stage::Leaving;
         self.jobs[index].stopped.get_or_insert(why);
-        for behind in (next..self.jobs.len()).rev() {
-            back.extend(self.withdraw(behind));
-        }
         Stop::Running(back)
     }
 
-    /// It is dead, and everything it sent has been read: what becomes of its jobs, in order.
+    /// It gets no more jobs, and leaves when it has done what it has.
+    pub(super) fn dismiss(&mut self) {
+        self.stage = Stage::Leaving;
+        self.board.close();
+    }
+
+    /// It is dead, and everything it answered has been heard: what becomes of its jobs, in order.
     pub(super) fn remains(mut self) -> Vec<Remains> {
         let mut remains = Vec::new();
         for job in self.jobs.drain(..) {
-            let claimed = self.ledger.was_claimed(job.number);
-            let stopped = job.stopped;
-            let Some(job) = job.into_job() else { continue };
-            remains.push(match (stopped, claimed) {
+            let begun = self.board.was_begun(job.number);
+            remains.push(match (job.stopped, begun) {
                 (Some(why), _) => Remains::Stopped(job.remote, why),
-                (None, true) => Remains::Fallen(job),
-                (None, false) => Remains::Untouched(job),
+                (None, true) => Remains::Fallen(job.into_job()),
+                (None, false) => Remains::Untouched(job.into_job()),
             });
         }
         remains
@@ -413,14 +398,13 @@ impl Member {
 }
 
 impl Assigned {
-    /// None for a hole.
-    fn into_job(self) -> Option<Job> {
-        Some(Job {
-            remote: self.remote?,
+    fn into_job(self) -> Job {
+        Job {
+            remote: self.remote,
             order: self.order,
             entry: self.entry,
             argument: self.argument,
             policy: self.policy,
-        })
+        }
     }
 }

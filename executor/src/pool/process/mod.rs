@@ -16,14 +16,17 @@
 //! `manager`), the fork server (`server`), the workers (`worker`). Why a server at all: `server.rs`.
 //!
 //! Reading order:
-//! - what is shared: `sys.rs` and `sys/process.rs` (system calls), `wire.rs` (frames), `ledger.rs` (which jobs have
-//!   begun), `image.rs` (whose code is known), `panics.rs`, `entry.rs` (a job's code as an address),
+//! - what is shared: `sys.rs` and `sys/process.rs` (system calls), `wire.rs` (kinds and payloads),
+//!   `memory.rs` (long payloads), `bell.rs` and `slot.rs` (the two protocols of shared memory),
+//!   `board.rs` (jobs and answers in it), `image.rs` (whose code is known), `panics.rs`, `entry.rs` (a job's code as an address),
 //!   `control.rs` (what pool and server say)
 //! - the other processes: `worker.rs`, `server.rs`, `fork_server.rs` (how a program starts it)
 //! - the pool: `policy.rs` (what was agreed), `job.rs`, `member.rs` (one worker), `crew.rs`,
 //!   `crew/stopping.rs` and `crew/turnover.rs` (all of them, and the queue), `shared.rs` (the lock), `setup.rs`, `manager.rs` (the thread), `pool.rs`,
 //!   `pool/submit.rs`, `pool/jobs.rs` (the API), `builder.rs`
 
+mod bell;
+mod board;
 mod builder;
 mod control;
 mod crew;
@@ -31,15 +34,16 @@ mod entry;
 mod fork_server;
 mod image;
 mod job;
-mod ledger;
 mod manager;
 mod member;
+mod memory;
 mod panics;
 mod policy;
 mod pool;
 mod server;
 mod setup;
 mod shared;
+mod slot;
 mod sys;
 mod wire;
 mod worker;

@@ -179,14 +179,15 @@ impl Server {
 
     /// Makes a worker. In it, and only there, the answer is `Some`.
     fn fork(&mut self, owner: Owner, fds: Vec<OwnedFd>) -> Option<Post> {
-        let Ok([channel, ledger]) = <[OwnedFd; 2]>::try_from(fds) else {
+        let Ok([channel, board, bell]) = <[OwnedFd; 3]>::try_from(fds) else {
             // recvmsg drops the descriptors for which there is no room in our table.
             self.tell(owner.client, Event::ForkFailed(owner.ticket, libc::EMFILE));
             return None;
         };
         let post = Post {
             channel,
-            ledger,
+            board,
+            bell,
             images: self.charter.images.clone(),
             server: sys::own_pid(),
             leave: self.charter.leave,

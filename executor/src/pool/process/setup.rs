@@ -18,8 +18,10 @@ use super::control::Ticket;
 use super::job::{FIRST, Job, Outcome, RemoteJob, result_of};
 use super::policy::Initializer;
 use super::shared::Shared;
+use super::wire::Payload;
 use crate::error::JoinError;
 use crate::task::schedule::TaskId;
+use std::io;
 use std::sync::{Arc, Weak};
 
 struct Setup {
@@ -30,15 +32,15 @@ struct Setup {
 
 impl Initializer {
     /// The first job of this worker.
-    pub(super) fn job(&self, shared: &Arc<Shared>, ticket: Ticket) -> Job {
+    pub(super) fn job(&self, shared: &Arc<Shared>, ticket: Ticket) -> io::Result<Job> {
         let shared = Arc::downgrade(shared);
-        Job {
+        Ok(Job {
             remote: Box::new(Setup { shared, ticket }),
             order: FIRST,
             entry: self.entry,
-            argument: self.argument.to_vec(),
+            argument: Payload::of(self.argument.to_vec())?,
             policy: self.terms.policy(),
-        }
+        })
     }
 }
 
@@ -54,7 +56,7 @@ impl RemoteJob for Setup {
 
     fn finish(self: Box<Self>, outcome: Outcome) {
         let result = match outcome {
-            Outcome::Answer(frame) => result_of::<()>(&frame),
+            Outcome::Answer(answer) => result_of::<()>(answer),
             Outcome::Failed(JoinError::Cancelled) | Outcome::Husk => return, // the pool ends anyway
             Outcome::Failed(error) => Err(error),
         };

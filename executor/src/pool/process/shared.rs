@@ -48,9 +48,12 @@ impl Shared {
         let mut out = Out::new();
         let answer = transition(&mut crew, &mut out);
         crew.left(out.len());
+        let wakes = std::mem::take(&mut crew.wakes);
         let has_news = !out.is_empty() || crew.phase != Phase::Open || crew.orphaned;
         let ring = crew.take_ring();
         drop(crew);
+        // First of all: the workers can begin while the rest is done here.
+        wakes.iter().for_each(|board| board.wake_worker());
         if ring {
             self.ring();
         }
@@ -59,6 +62,11 @@ impl Shared {
         }
         finish(out);
         answer
+    }
+
+    /// Another descriptor of the bell, for a worker.
+    pub(super) fn bell_for_worker(&self) -> io::Result<OwnedFd> {
+        self.bell.try_clone()
     }
 
     /// Makes the manager look at the crew.

@@ -17,10 +17,11 @@ use std::io::{self, IoSlice};
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-/// Descriptors one message may carry. A fork request carries two.
-const FDS_PER_MESSAGE: usize = 2;
+/// Descriptors one message may carry. A fork request carries three.
+const FDS_PER_MESSAGE: usize = 3;
 
 /// Room for the control data of `FDS_PER_MESSAGE` descriptors, aligned as `cmsghdr` asks.
 type ControlBuffer = [u64; 8];
@@ -109,14 +110,6 @@ pub(super) fn send(
     let flags = libc::MSG_NOSIGNAL | if wait { 0 } else { libc::MSG_DONTWAIT };
     // SAFETY: the message points at live buffers that the call only reads.
     retry(|| unsafe { libc::sendmsg(socket.as_raw_fd(), &message, flags) })
-}
-
-/// Receives what is there into `buffer`; 0 is the end of the stream. `wait` as in [`send`].
-pub(super) fn receive(socket: &OwnedFd, buffer: &mut [u8], wait: bool) -> io::Result<usize> {
-    let flags = if wait { 0 } else { libc::MSG_DONTWAIT };
-    let (start, length) = (buffer.as_mut_ptr().cast(), buffer.len());
-    // SAFETY: the buffer is ours alone and has `length` bytes.
-    retry(|| unsafe { libc::recv(socket.as_raw_fd(), start, length, flags) })
 }
 
 /// Receives one message and the descriptors that came with it, without waiting.
@@ -222,9 +215,7 @@ pub(super) fn drain(fd: &OwnedFd) {
 /// A file in memory that can neither grow nor shrink: no process that holds it can take the pages
 /// away under another one's mapping (which would be a SIGBUS there).
 pub(super) fn sealed_memory(name: &CStr, length: usize) -> io::Result<OwnedFd> {
-    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
-    // Not executable, which newer kernels may demand and older ones do not know.
-    let fd = memfd(name, flags | libc::MFD_NOEXEC_SEAL).or_else(|_| memfd(name, flags))?;
+    let fd = memory(name)?;
     let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
     // SAFETY: neither call takes memory.
     unsafe {
@@ -232,6 +223,13 @@ pub(super) fn sealed_memory(name: &CStr, length: usize) -> io::Result<OwnedFd> {
         retry(|| libc::fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, seals) as isize)?;
     }
     Ok(fd)
+}
+
+/// A file in memory, empty and without seals.
+pub(super) fn memory(name: &CStr) -> io::Result<OwnedFd> {
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    // Not executable, which newer kernels may demand and older ones do not know.
+    memfd(name, flags | libc::MFD_NOEXEC_SEAL).or_else(|_| memfd(name, flags))
 }
 
 fn memfd(name: &CStr, flags: libc::c_uint) -> io::Result<OwnedFd> {
@@ -269,4 +267,22 @@ pub(super) fn map_shared(fd: &OwnedFd, length: usize) -> io::Result<NonNull<u8>>
 pub(super) unsafe fn unmap(start: NonNull<u8>, length: usize) {
     // SAFETY: passed on to the caller.
     unsafe { libc::munmap(start.as_ptr().cast(), length) };
+}
+
+/// Sleeps while the word is `expected`. May return for no reason. The word may be shared with
+/// another process.
+pub(super) fn futex_wait(word: &AtomicU32, expected: u32) {
+    let forever = ptr::null::<libc::timespec>();
+    // SAFETY: the word outlives the call, which only reads it. Its result needs no look: the caller
+    // checks again whatever ended the sleep.
+    unsafe {
+        let operation = libc::FUTEX_WAIT;
+        libc::syscall(libc::SYS_futex, word.as_ptr(), operation, expected, forever);
+    }
+}
+
+/// Wakes the process that sleeps on the word, if there is one.
+pub(super) fn futex_wake(word: &AtomicU32) {
+    // SAFETY: the call uses the address as a name only.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1) };
 }

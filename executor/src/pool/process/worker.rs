@@ -1,15 +1,15 @@
 //! The life of a worker process: from the fork in the server to `_exit`.
 //!
 //! ```text
-//!   fork ── settle ── read a frame ── claim it ── run the job ── flush stdout ── reply ──+
-//!                       ^   |                                                            |
-//!                       +---|------------------------------------------------------------+
-//!                           | end of the channel: the pool is done with it, or gone
-//!                           v
-//!                         _exit(0)
+//!   fork ── settle ── claim job n ── run it ── flush stdout ── answer n ── ring ──+
+//!                    ^   |                                                         |
+//!                    +---|------------------ n + 1 <-------------------------------+
+//!                        | the board is closed: the pool is done with it
+//!                        v
+//!                      _exit(0)
 //! ```
 //!
-//! Owns      its end of one channel, and its mapping of one ledger. Nothing else of the parent's:
+//! Owns      its mapping of one board, its end of one channel, and the pool's bell. Nothing else:
 //!           the server let go of the rest (`sys::plug_descriptors`) and drops its own here.
 //! Holds     W1 it dies with the server, which dies with the parent, even in the middle of a job:
 //!           the kernel's doing (PR_SET_PDEATHSIG), so no job can prevent it by being busy. That
@@ -28,22 +28,27 @@
 //!
 //! Next: `server.rs`.
 
+use super::board::{Board, MANAGER, Turn};
 use super::entry::{Entry, Reply};
 use super::image::Images;
-use super::ledger::Ledger;
+use super::memory::Memory;
 use super::panics;
 use super::sys;
-use super::wire::{Frame, FrameReader, Header, Kind};
-use std::io::{self, IoSlice, Write};
+use super::wire::{BODY, Kind, Payload};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::time::Instant;
 
-/// Exit code of a worker that could not begin, or whose channel brought nonsense: EX_SOFTWARE.
+/// Exit code of a worker that could not begin, or whose board holds nonsense: EX_SOFTWARE.
 pub(super) const BROKEN: libc::c_int = 70;
 
 /// What a worker is given.
 pub(super) struct Post {
+    /// Brings and takes the descriptors of long payloads. Its end tells the pool of our death.
     pub(super) channel: OwnedFd,
-    pub(super) ledger: OwnedFd,
+    pub(super) board: OwnedFd,
+    /// Wakes the pool's manager.
+    pub(super) bell: OwnedFd,
     pub(super) images: Images,
     /// The pid of the server: with it gone, so is this process.
     pub(super) server: libc::pid_t,
@@ -79,55 +84,82 @@ fn settle(server: libc::pid_t) {
     panics::silence_caught();
 }
 
-/// Runs jobs until the channel ends.
+/// Runs jobs until the board is closed and empty.
 fn work(post: Post) -> io::Result<()> {
-    let ledger = Ledger::open(&post.ledger)?;
-    drop(post.ledger);
-    let mut reader = FrameReader::new();
-    while let Some(frame) = next_frame(&post.channel, &mut reader)? {
-        if !ledger.claim(frame.header.number) {
-            continue; // The pool took it back.
-        }
-        let reply = match Entry::at(frame.header.entry, &post.images) {
-            Some(entry) if frame.header.kind == Kind::Job => entry.run(&frame.payload),
-            _ => Reply::unknown_entry(),
-        };
-        flush_stdout(); // W2
-        send(&post.channel, frame.header.number, &reply)?;
-    }
-    Ok(())
-}
-
-/// Waits for the next job; `None` when there will be none.
-fn next_frame(channel: &OwnedFd, reader: &mut FrameReader) -> io::Result<Option<Frame>> {
-    loop {
-        match reader.next() {
-            Ok(Some(frame)) => return Ok(Some(frame)),
-            Ok(None) => {}
-            Err(error) => return Err(io::Error::other(error.to_string())),
-        }
-        match sys::receive(channel, reader.space(), true)? {
-            0 => return Ok(None),
-            count => reader.filled(count),
-        }
-    }
-}
-
-/// Sends a reply, waiting for room as often as need be: the pool is always reading.
-fn send(channel: &OwnedFd, number: u64, reply: &Reply) -> io::Result<()> {
-    let header = Header {
-        kind: reply.kind,
-        number,
-        entry: 0,
+    let board = Board::open(&post.board)?;
+    drop(post.board);
+    let desk = Desk {
+        board,
+        channel: post.channel,
+        bell: post.bell,
+        images: post.images,
     };
-    let header = header.encode(reply.payload.len());
-    let mut parts = [IoSlice::new(&header), IoSlice::new(&reply.payload)];
-    let mut parts = &mut parts[..];
-    while !parts.is_empty() {
-        let sent = sys::send(channel, parts, &[], true)?;
-        IoSlice::advance_slices(&mut parts, sent);
+    let mut number = 1;
+    loop {
+        // Before the look: what was offered before the close is still run.
+        let closed = desk.board.is_closed();
+        match desk.board.next(number) {
+            Turn::Mine { entry, length } => desk.run_job(number, entry, length)?,
+            Turn::Over => {}
+            // A job wrote where it should not have. The pool gives what is here to another worker.
+            Turn::Nonsense => return Err(io::Error::other("nonsense on the board")),
+            Turn::Nothing if closed => return Ok(()),
+            Turn::Nothing => {
+                desk.board.sleep(number);
+                continue;
+            }
+        }
+        number += 1;
     }
-    Ok(())
+}
+
+/// What the worker works with.
+struct Desk {
+    board: Board,
+    channel: OwnedFd,
+    bell: OwnedFd,
+    images: Images,
+}
+
+impl Desk {
+    /// Runs a job that was claimed, and answers it.
+    fn run_job(&self, number: u64, entry: u64, length: usize) -> io::Result<()> {
+        let begin = Instant::now();
+        let run = |argument: &[u8]| match Entry::at(entry, &self.images) {
+            Some(entry) => entry.run(argument),
+            None => Reply::unknown_entry(),
+        };
+        let reply = match length <= BODY {
+            true => run(self.board.argument(number, length)),
+            false => run(&Memory::receive(&self.channel, number, length)?.read()?),
+        };
+        let took = begin.elapsed();
+        flush_stdout(); // W2
+        let (kind, result) = match reply.payload.len() <= BODY {
+            true => (reply.kind, Payload::Bytes(reply.payload)),
+            false => send_long(&self.channel, number, reply),
+        };
+        if self.board.answer(number, kind, &result, took) == MANAGER {
+            sys::ring(&self.bell);
+        }
+        Ok(())
+    }
+}
+
+/// Hands a long result over. When the system has no room for it, that is the answer.
+fn send_long(channel: &OwnedFd, number: u64, reply: Reply) -> (Kind, Payload) {
+    let sent = Memory::holding(&reply.payload).and_then(|memory| {
+        // Waits for room, if need be: the pool takes answers in without waiting for us.
+        memory.send(channel, number, true)?;
+        Ok(memory)
+    });
+    match sent {
+        Ok(memory) => (reply.kind, Payload::Memory(memory)),
+        Err(error) => {
+            let text = format!("no room for {} bytes: {error}", reply.payload.len());
+            (Kind::BadResult, Payload::Bytes(text.into_bytes()))
+        }
+    }
 }
 
 /// Writes out what a job left in the buffer. Nobody to tell when it fails: the reader is gone.

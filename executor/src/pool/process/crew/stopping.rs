@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   stop(job) ── queued? ──> out                               cancelled, or whatever the reason
-//!       |     ── given to a worker, not begun? ──> out         (the ledger decides)
+//!       |     ── given to a worker, not begun? ──> out         (the board decides)
 //!       |     ── running
 //!       v
 //!   condemn(worker) ── SIGTERM ── grace ── SIGKILL ──> bury: the job ends with the reason
@@ -53,7 +53,8 @@ impl Crew {
     /// What follows from what was found at a worker. True when the manager has to act.
     fn follow(&mut self, ticket: Ticket, stop: Stop, why: Stopped, out: &mut Out) -> bool {
         match stop {
-            Stop::Unknown | Stop::Done => return false,
+            Stop::Unknown => return false,
+            Stop::Done(back) => self.put_back(back),
             Stop::Withdrawn(remote) => {
                 out.push((remote, Outcome::Failed(self.reason(why))));
                 if let Some(member) = self.members.get_mut(&ticket) {
@@ -111,7 +112,7 @@ impl Crew {
         }
     }
 
-    /// Lets a worker go that has nothing to do: it reads the end of its channel.
+    /// Lets a worker go that has nothing to do: it reads that its board is closed.
     pub(super) fn dismiss(&mut self, ticket: Ticket) {
         self.idle.retain(|idle| *idle != ticket);
         if let Some(member) = self.members.get_mut(&ticket) {
@@ -175,10 +176,12 @@ impl Crew {
 
     /// By the manager: whose time is up?
     pub(in crate::pool::process) fn ring_alarms(&mut self, out: &mut Out) {
-        if self.members.is_empty() {
+        let now = (self.clock)();
+        if self.next_alarm().is_none_or(|alarm| now < alarm) {
             return;
         }
-        let now = (self.clock)();
+        // Whoever has answered is not late.
+        self.collect(out);
         let is_up = |member: &Member| member.alarm().is_some_and(|alarm| alarm <= now);
         let up = self.members.iter().filter(|(_, member)| is_up(member));
         for ticket in up.map(|(ticket, _)| *ticket).collect::<Vec<_>>() {

@@ -1,15 +1,16 @@
 //! A crew with workers that are no processes: the test plays them, in every order that dice give.
 //!
-//! A played worker reads its real channel, claims in its real ledger, and answers or dies when the
+//! A played worker claims and answers on its real board, or dies when the
 //! dice say so. After each walk: every job has ended exactly once, none has begun twice, and each
 //! ended in a way that what happened to it and its terms allow. Time is the test's, too.
 
 use super::*;
 use crate::error::JoinError;
-use crate::pool::process::ledger::Ledger;
+use crate::pool::process::board::Turn;
+use crate::pool::process::memory::Memory;
 use crate::pool::process::policy::{OnDeath, Terms};
 use crate::pool::process::sys;
-use crate::pool::process::wire::{FrameReader, Header, Kind};
+use crate::pool::process::wire::{BODY, Kind, Payload};
 use crate::task::schedule::TaskId;
 use std::cell::Cell;
 use std::io;
@@ -112,12 +113,11 @@ struct Played {
     ticket: Ticket,
     arrived: bool,
     channel: OwnedFd,
-    ledger: Ledger,
-    reader: FrameReader,
+    board: Board,
+    /// The number of the next job.
+    next: u64,
     /// The number it is at, and the job's index (which the test passes as its entry).
     at: Option<(u64, u64)>,
-    /// Answers that the pool has not read.
-    answers: VecDeque<u64>,
 }
 
 struct Walk {
@@ -227,7 +227,7 @@ impl Walk {
             remote,
             order: 0,
             entry: index as u64,
-            argument,
+            argument: Payload::of(argument).unwrap(),
             policy: terms.policy(),
         };
         if self.crew.phase == Phase::Open {
@@ -261,26 +261,25 @@ impl Walk {
         if self.crew.wants_workers() == 0 {
             return;
         }
-        let (ours, channel) = sys::socketpair(libc::SOCK_STREAM).unwrap();
-        let (ledger, page) = Ledger::create().unwrap();
+        let (ours, channel) = sys::socketpair(libc::SOCK_SEQPACKET).unwrap();
+        let (board, page) = Board::create().unwrap();
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         self.workers.push(Played {
             ticket,
             arrived: false,
             channel,
-            ledger: Ledger::open(&page).unwrap(),
-            reader: FrameReader::new(),
+            board: Board::open(&page).unwrap(),
+            next: 1,
             at: None,
-            answers: VecDeque::new(),
         });
-        let mut member = Member::new(Arc::new(ours), ledger);
+        let mut member = Member::new(Arc::new(ours), Arc::new(board));
         let ended = self.setups.clone();
         member.setup = self.has_setup.then(|| Job {
             remote: Box::new(FakeSetup { ticket, ended }),
             order: FIRST,
             entry: SETUP,
-            argument: Vec::new(),
+            argument: Payload::Bytes(Vec::new()),
             policy: None,
         });
         self.change(|crew, _| crew.expect(ticket, member));
@@ -310,60 +309,46 @@ impl Walk {
         }
     }
 
-    /// A worker takes a step: it reads what is there, or begins a job, or ends one.
+    /// A worker takes a step: it begins a job, or ends one.
     fn work(&mut self) {
         let Some(index) = self.pick(|worker| worker.arrived) else {
             return;
         };
         let worker = &mut self.workers[index];
-        if let Some((number, _)) = worker.at.take() {
-            worker.answers.push_back(number);
+        if let Some((number, job)) = worker.at.take() {
+            let result = match job % 7 {
+                0 => vec![1; BODY + 1],
+                _ => vec![1; job as usize % 200],
+            };
+            let result = Payload::of(result).unwrap();
+            if let Payload::Memory(memory) = &result {
+                memory.send(&worker.channel, number, false).unwrap();
+            }
+            // Some are long: then fewer are given in advance.
+            let took = Duration::from_micros(job % 50);
+            worker.board.answer(number, Kind::Done, &result, took);
             return;
         }
-        let frame = loop {
-            if let Some(frame) = worker.reader.next().unwrap() {
-                break frame;
-            }
-            match sys::receive(&worker.channel, worker.reader.space(), false) {
-                Ok(count) if count > 0 => worker.reader.filled(count),
-                _ => {
-                    let ticket = worker.ticket;
-                    self.change(|crew, out| crew.flush(ticket, out));
-                    return;
+        match worker.board.next(worker.next) {
+            Turn::Nothing => return,
+            Turn::Over => {}
+            Turn::Nonsense => panic!("nobody writes nonsense here"),
+            Turn::Mine { entry, length } => {
+                if length > BODY {
+                    Memory::receive(&worker.channel, worker.next, length).unwrap();
+                }
+                worker.at = Some((worker.next, entry));
+                if entry != SETUP {
+                    self.records.lock().unwrap()[entry as usize].begun += 1;
                 }
             }
-        };
-        if worker.ledger.claim(frame.header.number) {
-            worker.at = Some((frame.header.number, frame.header.entry));
-            if frame.header.entry != SETUP {
-                self.records.lock().unwrap()[frame.header.entry as usize].begun += 1;
-            }
         }
+        worker.next += 1;
     }
 
-    /// The pool reads an answer.
+    /// The pool takes in what was answered.
     fn hear(&mut self) {
-        if let Some(index) = self.pick(|worker| !worker.answers.is_empty()) {
-            self.hear_from(index);
-        }
-    }
-
-    fn hear_from(&mut self, index: usize) {
-        let number = self.workers[index].answers.pop_front().unwrap();
-        let ticket = self.workers[index].ticket;
-        let header = Header {
-            kind: Kind::Done,
-            number,
-            entry: 0,
-        };
-        let frame = Frame {
-            header,
-            payload: Vec::new(),
-        };
-        assert!(
-            self.change(|crew, out| crew.answered(ticket, frame, out)),
-            "asked for"
-        );
+        self.change(|crew, out| crew.collect(out));
     }
 
     /// A worker dies, and the pool takes note of it in the order of the real one.
@@ -377,9 +362,7 @@ impl Walk {
             let ticket = self.workers[index].ticket;
             self.change(|crew, _| crew.leaves(ticket)); // The end of its channel came first.
         }
-        while !self.workers[index].answers.is_empty() {
-            self.hear_from(index);
-        }
+        self.hear();
         let ticket = self.workers.remove(index).ticket;
         self.crew.orders.retain(|(ordered, _)| *ordered != ticket);
         self.change(|crew, out| crew.bury(ticket, Some(libc::SIGKILL), out));

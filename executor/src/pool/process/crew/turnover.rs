@@ -59,11 +59,6 @@ impl Crew {
             .map(|(ticket, member)| (*ticket, member))
     }
 
-    /// Has the channel of this worker to be watched for room?
-    pub(in crate::pool::process) fn wants_to_send(&self, ticket: Ticket) -> bool {
-        self.members.get(&ticket).is_some_and(Member::wants_to_send)
-    }
-
     pub(in crate::pool::process) fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
@@ -80,8 +75,11 @@ impl Crew {
             if member.stage == Stage::Starting {
                 match member.setup.take() {
                     Some(setup) => {
-                        member.assign(setup, self.clock);
                         self.pending += 1;
+                        if let Err(setup) = self.assign(ticket, setup) {
+                            let full = JoinError::Start(io::Error::other("its channel is full"));
+                            out.push((setup.remote, Outcome::Failed(full)));
+                        }
                     }
                     None => self.engage(ticket),
                 }
@@ -145,7 +143,7 @@ impl Crew {
         }
     }
 
-    /// A worker is dead, and everything it sent has been read (C4). Its wait status, if anybody
+    /// A worker is dead, and everything it answered has been taken in (C4). Its wait status, if anybody
     /// knows it.
     pub(in crate::pool::process) fn bury(
         &mut self,
@@ -212,10 +210,10 @@ impl Crew {
             self.phase = Phase::Closing;
         }
         if cancel_queued {
-            // The second jobs of busy workers have not begun either.
+            // Those that wait behind another at a worker have not begun either.
             let members = self.members.values_mut();
-            let second: Vec<Job> = members.filter_map(Member::withdraw_last).collect();
-            self.put_back(second);
+            let behind: Vec<Job> = members.flat_map(Member::withdraw_waiting).collect();
+            self.put_back(behind);
             self.fail_queue(out, || JoinError::Cancelled);
         }
     }

@@ -22,6 +22,7 @@ use crate::pool::process::job::{Job, Outcome, RemoteJob, unknown_code};
 use crate::pool::process::panics::catch;
 use crate::pool::process::policy::Terms;
 use crate::pool::process::shared::Link;
+use crate::pool::process::wire::Payload;
 use crate::pool::thread::TrySubmitError;
 use crate::sync::lock;
 use crate::task::join::JoinHandle;
@@ -60,8 +61,9 @@ impl ProcessPool {
     /// [`try_submit`](Self::try_submit).
     ///
     /// # Cost
-    /// Three allocations and, when a worker is idle, one system call. Argument and result are each
-    /// copied into and out of a socket.
+    /// Three allocations and, when a worker has to be woken for it, one system call. Argument and
+    /// result are each copied into and out of memory that is shared with the worker; long ones
+    /// (above 16 KiB) into and out of a file in memory, whose descriptor travels.
     #[track_caller]
     pub fn submit<F, A, R>(&self, function: F, argument: A) -> JoinHandle<R>
     where
@@ -173,11 +175,17 @@ impl ProcessPool {
         let remote: Box<dyn RemoteJob> = Box::new(promise);
         let reason = match catch(|| encode(argument)) {
             Ok(Ok(argument)) if Entry::at(entry.address(), &self.images).is_some() => {
-                let entry = entry.address();
+                let argument = match Payload::of(argument) {
+                    Ok(argument) => argument,
+                    Err(error) => {
+                        remote.finish(Outcome::Failed(JoinError::Start(error)));
+                        return Err(handle);
+                    }
+                };
                 let job = Job {
                     remote,
                     order: 0, // given when it is accepted
-                    entry,
+                    entry: entry.address(),
                     argument,
                     policy: terms.policy(),
                 };

@@ -1,0 +1,114 @@
+//! A doorbell between two processes: whoever publishes work rings only when the other side sleeps.
+//!
+//! ```text
+//!   sleeper                                publisher
+//!   s1 arm: word = who                     p1 publish the work
+//!   s2 fence (SeqCst)                      p2 fence (SeqCst)
+//!   s3 look for work; found: disarm        p3 word != 0? take it (swap 0) and wake `who`
+//!   s4 sleep
+//! ```
+//!
+//! The two fences are in one total order. If p2 comes before s2, s3 sees what p1 published and the
+//! sleeper stays awake. If s2 comes before p2, p3 sees what s1 wrote and rings. So work and sleep
+//! never miss each other; at worst a bell is rung for a sleeper who has seen the work already.
+//!
+//! Owns      one word in shared memory. `who` says what to do to wake the sleeper: it is not the
+//!           same for a worker (a futex), the manager and a thread that joins (an eventfd each).
+//! Holds     B1 no lost ring (above); B2 one ring per arming, however much is published: the taker
+//!           of the word rings, the others find it 0. B3 the word may hold anything when the other
+//!           process has gone mad: a wrong word is a ring too many or too few for that worker.
+//! Cost      nobody sleeps: a fence and a load, no system call.
+//! Source    Dekker's entry protocol; `scheduler/multi/idle.rs` has the same proof for threads.
+//!           Next: `slot.rs`.
+
+use crate::sync::atomic::{AtomicU32, Ordering, fence};
+
+/// Nobody has to be woken.
+pub(super) const NOBODY: u32 = 0;
+
+/// See the file head.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(super) struct Bell {
+    word: AtomicU32,
+}
+
+#[cfg_attr(loom, allow(dead_code))]
+impl Bell {
+    #[cfg(loom)]
+    fn new() -> Bell {
+        Bell {
+            word: AtomicU32::new(NOBODY),
+        }
+    }
+
+    /// s1, s2: `who` is about to sleep. The caller looks for work after this, and then sleeps.
+    pub(super) fn arm(&self, who: u32) {
+        // Relaxed: the fence orders it before the look.
+        self.word.store(who, Ordering::Relaxed);
+        // SeqCst: the file head's proof.
+        fence(Ordering::SeqCst);
+    }
+
+    /// The sleeper is awake, and looks before it sleeps again.
+    pub(super) fn disarm(&self) {
+        // Relaxed: a ring that is lost by this would have told of work that the look finds.
+        self.word.store(NOBODY, Ordering::Relaxed);
+    }
+
+    /// p2, p3: work was published. Returns whom the caller has to wake, or `NOBODY`.
+    pub(super) fn ring(&self) -> u32 {
+        // SeqCst: the file head's proof.
+        fence(Ordering::SeqCst);
+        // Relaxed: the fence orders it after the publication. The load spares the common case,
+        // where nobody sleeps, the exclusive cache line.
+        match self.word.load(Ordering::Relaxed) {
+            NOBODY => NOBODY,
+            _ => self.word.swap(NOBODY, Ordering::Relaxed),
+        }
+    }
+
+    /// Is the bell still armed? What a sleeper asks that sleeps on the word itself.
+    #[cfg(not(loom))]
+    pub(super) fn word(&self) -> &AtomicU32 {
+        &self.word
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn loom_work_and_sleep_never_miss_each_other() {
+        for publishers in 1..=2 {
+            loom::model(move || {
+                let bell = Arc::new(Bell::new());
+                let work = Arc::new(AtomicU32::new(0));
+                let threads: Vec<_> = (0..publishers)
+                    .map(|_| {
+                        let (bell, work) = (bell.clone(), work.clone());
+                        loom::thread::spawn(move || {
+                            work.fetch_add(1, Ordering::Relaxed); // p1
+                            bell.ring() != NOBODY
+                        })
+                    })
+                    .collect();
+                bell.arm(7);
+                let seen = work.load(Ordering::Relaxed); // s3
+                let rings = threads
+                    .into_iter()
+                    .map(|thread| thread.join().unwrap())
+                    .filter(|rang| *rang)
+                    .count();
+                assert!(rings <= 1, "B2");
+                // Whoever sleeps now has seen everything, or is rung for.
+                assert!(
+                    seen == publishers || rings == 1,
+                    "B1: {seen} seen, {rings} rings"
+                );
+            });
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! A long payload: a file in memory, handed from process to process by its descriptor.
+//!
+//! ```text
+//!   sender: write ──> memfd ── sendmsg(number, descriptor) ──> receiver: read
+//! ```
+//!
+//! The message goes over the worker's channel (a SOCK_SEQPACKET socketpair) *before* the job's
+//! word is set, so whoever sees the word finds the message. Messages of jobs that were taken back
+//! stay in the socket; the receiver passes over them.
+//!
+//! Owns      the descriptor. Receiver and sender copy with read and write and map nothing: pages
+//!           that another process can change are never behind a Rust reference, and no length that
+//!           another process states is believed before the kernel has confirmed it.
+//! Cost      four system calls, and two copies besides encoding and decoding.
+//!           Next: `bell.rs`.
+
+use super::sys;
+use super::wire::MAX_PAYLOAD;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+
+/// Messages of jobs that were taken back that a receiver passes over before it takes the sender
+/// for mad. The channel's socket buffer does not hold as many.
+const STALE_MESSAGES: usize = 4096;
+
+/// See the file head.
+#[derive(Debug)]
+pub(super) struct Memory {
+    file: File,
+    length: usize,
+}
+
+impl Memory {
+    /// A new one, with these bytes.
+    pub(super) fn holding(bytes: &[u8]) -> io::Result<Memory> {
+        let file = File::from(sys::memory(c"tatkal-payload")?);
+        file.write_all_at(bytes, 0)?;
+        let length = bytes.len();
+        Ok(Memory { file, length })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// A copy of the bytes.
+    pub(super) fn read(&self) -> io::Result<Vec<u8>> {
+        let there = self.file.metadata()?.len();
+        if self.length > MAX_PAYLOAD || there < self.length as u64 {
+            let text = format!("a payload of {} bytes in a file of {there}", self.length);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        let mut bytes = vec![0; self.length];
+        self.file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
+    /// Hands a descriptor of it over, for job `number`. Never waits: `WouldBlock`, when the
+    /// channel is full.
+    pub(super) fn send(&self, channel: &OwnedFd, number: u64, wait: bool) -> io::Result<()> {
+        let number = number.to_ne_bytes();
+        sys::send(
+            channel,
+            &[IoSlice::new(&number)],
+            &[self.file.as_fd()],
+            wait,
+        )?;
+        Ok(())
+    }
+
+    /// Takes what was handed over for job `number`, without waiting: it is there.
+    pub(super) fn receive(channel: &OwnedFd, number: u64, length: usize) -> io::Result<Memory> {
+        let nonsense = || io::Error::new(io::ErrorKind::InvalidData, "no such payload");
+        for _ in 0..STALE_MESSAGES {
+            let mut bytes = [0; 8];
+            let (count, fds) = sys::receive_with_fds(channel, &mut bytes)?;
+            if count != bytes.len() {
+                return Err(nonsense());
+            }
+            if u64::from_ne_bytes(bytes) == number {
+                // Without its descriptor: we have too many open.
+                let file = fds
+                    .into_iter()
+                    .next()
+                    .ok_or_else(|| io::Error::from_raw_os_error(libc::EMFILE))?;
+                let file = File::from(file);
+                return Ok(Memory { file, length });
+            }
+        }
+        Err(nonsense())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_crosses_and_stale_ones_are_passed_over() {
+        let (ours, theirs) = sys::socketpair(libc::SOCK_SEQPACKET).unwrap();
+        for number in 1..=3_u64 {
+            let bytes = vec![number as u8; 100_000];
+            Memory::holding(&bytes)
+                .unwrap()
+                .send(&ours, number, false)
+                .unwrap();
+        }
+        let third = Memory::receive(&theirs, 3, 100_000).unwrap();
+        assert_eq!(third.read().unwrap(), vec![3; 100_000]);
+        assert_eq!(
+            Memory::receive(&theirs, 4, 1).unwrap_err().kind(),
+            io::ErrorKind::WouldBlock
+        );
+    }
+
+    #[test]
+    fn a_length_that_the_file_does_not_have_is_refused_before_it_is_allocated() {
+        let mut memory = Memory::holding(b"short").unwrap();
+        for length in [6, MAX_PAYLOAD, MAX_PAYLOAD + 1, usize::MAX] {
+            memory.length = length;
+            assert_eq!(
+                memory.read().unwrap_err().kind(),
+                io::ErrorKind::InvalidData
+            );
+        }
+    }
+}
