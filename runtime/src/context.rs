@@ -103,44 +103,48 @@ pub(crate) fn now() -> Instant {
 /// If there is no runtime, or it has been shut down.
 #[track_caller]
 pub(crate) fn start_timer(deadline: Instant, waker: Waker) -> Arc<Entry> {
-    let entry = Arc::new(Entry::new(waker));
-    let kept = with_current(|current| {
+    let mut waker = Some(waker);
+    let started = with_current(|current| {
         let deadline = current.shared.timers.clock().nanos(deadline);
+        let waker = waker.take()?;
         match &mut current.list {
-            List::Own(fresh) => fresh.push(deadline, entry.clone()),
-            List::Shelf(shelf) => shelf.push(deadline, entry.clone()),
-            List::None => return Err((current.shared.clone(), deadline)),
+            List::Own(fresh) => Some(Ok(fresh.start(deadline, waker))),
+            List::Shelf(shelf) => Some(Ok(shelf.start(deadline, waker))),
+            List::None => Some(Err((current.shared.clone(), deadline, waker))),
         }
-        Ok(())
     });
-    match kept {
-        Some(Ok(())) => {}
-        Some(Err((shared, deadline))) => {
+    match started.flatten() {
+        Some(Ok(entry)) => entry,
+        Some(Err((shared, deadline, waker))) => {
             let mut fresh = Fresh::default();
-            fresh.push(deadline, entry.clone());
+            let entry = fresh.start(deadline, waker);
             if let Err(Closed) = shared.timers.publish(&mut fresh) {
                 panic!("this tatkal runtime has been shut down: no timer will fire");
             }
+            entry
         }
         None => no_runtime(),
     }
-    entry
 }
 
 /// Stops a timer. Returns its waker, if it had not fired, to be dropped or used.
 pub(crate) fn stop_timer(entry: Arc<Entry>) -> Option<Waker> {
-    let popped = with_current(|current| match &mut current.list {
-        List::Own(fresh) => fresh.pop(&entry),
-        List::Shelf(shelf) => shelf.pop(&entry),
-        List::None => None,
+    let mut left = Some(entry);
+    let waker = with_current(|current| {
+        let entry = left.take()?;
+        let stopped = match &mut current.list {
+            List::Own(fresh) => fresh.stop(entry),
+            List::Shelf(shelf) => shelf.stop(entry),
+            List::None => Err(entry),
+        };
+        stopped.unwrap_or_else(|entry| {
+            left = Some(entry);
+            None
+        })
     });
-    match popped.flatten() {
-        // Nobody else has heard of it: no lock.
-        Some(popped) => {
-            drop(popped);
-            Arc::into_inner(entry)?.into_waker()
-        }
-        None => entry.cancel(),
+    match left {
+        None => waker.flatten(), // Nobody else had heard of it.
+        Some(entry) => entry.cancel(),
     }
 }
 
@@ -151,7 +155,7 @@ pub(crate) fn publish_fresh() {
     let taken = with_current(|current| {
         let list = match &mut current.list {
             List::Own(fresh) if !fresh.is_empty() => List::Own(std::mem::take(fresh)),
-            List::Shelf(shelf) => List::Shelf(shelf.clone()),
+            List::Shelf(shelf) if !shelf.is_empty() => List::Shelf(shelf.clone()),
             _ => return None,
         };
         Some((current.shared.clone(), list))

@@ -16,7 +16,7 @@
 //! Every arrow points down: a file uses only files that come earlier in this reading order.
 //!
 //! 1. `sync.rs`, `reactor/` (its own order is in `reactor/mod.rs`)
-//! 2. `time/`: `clock.rs`, `wheel.rs`, `entry.rs`, `fresh.rs`, `timers.rs`
+//! 2. `time/`: `clock.rs`, `wheel.rs`, `entry.rs`, `fresh.rs`, `pending.rs`, `timers.rs`
 //! 3. `context.rs`, `driver.rs`
 //! 4. `time/`: `sleep.rs`, `timeout.rs`, `interval.rs`
 //! 5. `blocking.rs`, `async_fd.rs`, `signal.rs`, `net/`

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Reading order: `interest.rs`, `poller.rs`, `alarm.rs`, `mio.rs`, `polling.rs`, `unpark.rs`,
-//! `wakes.rs`, `readiness.rs`, `registry.rs`, `turn.rs`.
+//! `wakes.rs`, `waiters.rs`, `readiness.rs`, `registry.rs`, `turn.rs`.
 
 #[cfg(target_os = "linux")]
 mod alarm;
@@ -25,6 +25,7 @@ mod readiness;
 mod registry;
 mod turn;
 mod unpark;
+mod waiters;
 mod wakes;
 
 pub(crate) use interest::Direction;

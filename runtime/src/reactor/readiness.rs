@@ -31,35 +31,25 @@
 //! | `mark`: cmpxchg| Release  | `look`         | (as `look`)                                       |
 //! | `wait`: load   | Relaxed  | (the lock)     | nothing: `mark` runs under the same lock          |
 //!
-//! The waiters are a list per direction, without removal. A waiter that went away (its future was
-//! dropped) leaves a stale waker until the next event or until [`MANY`] pile up, when all are
-//! woken and the live ones come back: spurious wake-ups are always allowed, and no future needs a
-//! drop hook.
-//! Rejected: one slot per direction whose last writer wins (the first of two readers sleeps for
-//! ever); waking the one that is replaced (two readers wake each other in turns, for ever).
 //! Source    the idea of the tick: tokio's `scheduled_io.rs`. Next: `registry.rs`.
 
 use super::interest::{Direction, Interest, Ready};
 use super::poller::Arming;
+use super::waiters::Waiters;
 use super::wakes::Wakes;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, lock};
 use std::io;
 use std::task::Waker;
 
-/// Waiters of one direction beyond which all are woken. More than any sensible number of tasks
-/// reading one socket, small enough that searching the list costs nothing.
-const MANY: usize = 32;
-
 pub(crate) struct Readiness {
     /// `tick << Ready::BITS | ready`
     word: AtomicU64,
-    waiters: Mutex<Waiters>,
+    waits: Mutex<Waits>,
 }
 
-struct Waiters {
-    read: Vec<Waker>,
-    write: Vec<Waker>,
+struct Waits {
+    tasks: Waiters,
     /// Oneshot: the directions that the OS was asked about and has not answered.
     armed: Interest,
 }
@@ -67,6 +57,13 @@ struct Waiters {
 /// The word as a task saw it before its system call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen(u64);
+
+impl Seen {
+    /// Will no event ever come?
+    pub(crate) fn is_orphaned(self) -> bool {
+        ready_of(self.0).intersects(Ready::ORPHANED)
+    }
+}
 
 /// What came of asking to wait.
 #[derive(Debug, PartialEq, Eq)]
@@ -102,27 +99,21 @@ impl Readiness {
         let ready = Ready::READABLE.and(Ready::WRITABLE);
         Self {
             word: AtomicU64::new(ready.bits() as u64),
-            waiters: Mutex::new(Waiters {
-                read: Vec::new(),
-                write: Vec::new(),
+            waits: Mutex::new(Waits {
+                tasks: Waiters::default(),
                 armed: Interest::NONE,
             }),
         }
     }
 
     /// Is a system call in this direction worth trying?
+    #[inline]
     pub(crate) fn look(&self, direction: Direction) -> Option<Seen> {
         // Acquire: keeps the system call that follows below this load; pairs with `mark`.
         let word = self.word.load(Ordering::Acquire);
         ready_of(word)
             .intersects(Ready::concerning(direction))
             .then_some(Seen(word))
-    }
-
-    /// Will no event ever come?
-    pub(crate) fn is_orphaned(&self) -> bool {
-        // Relaxed: set once, and whoever waits is woken after it was set.
-        ready_of(self.word.load(Ordering::Relaxed)).intersects(Ready::ORPHANED)
     }
 
     /// The system call said WouldBlock (or took everything there was).
@@ -149,25 +140,25 @@ impl Readiness {
         // Cloned before the lock, dropped after it: both may run user code.
         let mut waker = Some(waker.clone());
         let mut wakes = Wakes::default();
-        let mut waiters = lock(&self.waiters);
+        let mut waits = lock(&self.waits);
         // Relaxed: `mark` changes the word under this lock (I2).
         let word = self.word.load(Ordering::Relaxed);
         if ready_of(word).intersects(Ready::concerning(direction)) {
             return Ok(Waiting::TryAgain);
         }
-        if arming == Arming::Oneshot && !waiters.armed.contains(direction) {
-            let armed = waiters.armed.with(direction);
+        if arming == Arming::Oneshot && !waits.armed.contains(direction) {
+            let armed = waits.armed.with(direction);
             arm(armed)?;
-            waiters.armed = armed;
+            waits.armed = armed;
         }
-        waiters.store(direction, &mut waker, &mut wakes);
-        drop(waiters);
+        waits.tasks.store(direction, &mut waker, &mut wakes);
+        drop(waits);
         Ok(Waiting::Stored)
     }
 
     /// Notes what the OS said, and takes the wakers of those it concerns. (5 event)
     pub(crate) fn mark(&self, ready: Ready, arming: Arming, wakes: &mut Wakes) {
-        let mut waiters = lock(&self.waiters);
+        let mut waits = lock(&self.waits);
         // Release: pairs with `look`. Relaxed would do for the load: the value is all there is.
         let _ = self
             .word
@@ -177,30 +168,12 @@ impl Readiness {
         // A oneshot event disarms both directions: whoever waits in the other one is woken too,
         // finds nothing, and arms again.
         let disarmed = arming == Arming::Oneshot;
-        waiters.armed = Interest::NONE;
-        if disarmed || ready.intersects(Ready::concerning(Direction::Read)) {
-            wakes.extend(waiters.read.drain(..));
+        waits.armed = Interest::NONE;
+        for direction in [Direction::Read, Direction::Write] {
+            if disarmed || ready.intersects(Ready::concerning(direction)) {
+                waits.tasks.take(direction, wakes);
+            }
         }
-        if disarmed || ready.intersects(Ready::concerning(Direction::Write)) {
-            wakes.extend(waiters.write.drain(..));
-        }
-    }
-}
-
-impl Waiters {
-    fn store(&mut self, direction: Direction, waker: &mut Option<Waker>, wakes: &mut Wakes) {
-        let list = match direction {
-            Direction::Read => &mut self.read,
-            Direction::Write => &mut self.write,
-        };
-        let known = |w: &Waker| list.iter().any(|stored| stored.will_wake(w));
-        if waker.as_ref().is_some_and(known) {
-            return;
-        }
-        if list.len() == MANY {
-            wakes.extend(list.drain(..));
-        }
-        list.extend(waker.take());
     }
 }
 
@@ -302,34 +275,6 @@ mod tests {
     }
 
     #[test]
-    fn a_waiter_that_asks_twice_is_woken_once() {
-        let source = idle();
-        let (woken, waker) = counter();
-        wait(&source, Direction::Read, &waker);
-        wait(&source, Direction::Read, &waker);
-        let mut wakes = Wakes::default();
-        source.mark(Ready::READABLE, Arming::Edge, &mut wakes);
-        wakes.call();
-        assert_eq!(count(&woken), 1);
-    }
-
-    #[test]
-    fn stale_waiters_do_not_pile_up_and_live_ones_are_not_forgotten() {
-        let source = idle();
-        let counts: Vec<_> = (0..=MANY)
-            .map(|_| {
-                let (woken, waker) = counter();
-                wait(&source, Direction::Read, &waker);
-                woken
-            })
-            .collect();
-        // The one too many sent all before it back to try again, and waits itself.
-        assert!(counts[..MANY].iter().all(|woken| count(woken) == 1));
-        assert_eq!(count(&counts[MANY]), 0);
-        assert_eq!(lock(&source.waiters).read.len(), 1);
-    }
-
-    #[test]
     fn a_oneshot_source_is_armed_by_its_waiters_and_an_event_wakes_both_directions() {
         let source = idle();
         let (reader, reader_waker) = counter();
@@ -382,97 +327,4 @@ mod tests {
 }
 
 #[cfg(all(test, loom))]
-mod loom_tests {
-    use super::*;
-    use loom::sync::Arc;
-    use loom::sync::atomic::AtomicUsize;
-    use std::task::Wake;
-    use tatkal_executor::Parker;
-
-    struct Unparker(Waker);
-
-    impl Wake for Unparker {
-        fn wake(self: std::sync::Arc<Self>) {
-            self.0.wake_by_ref();
-        }
-    }
-
-    /// A source as the kernel has it: bytes in a buffer, and one event per arrival.
-    #[derive(Default)]
-    struct Socket(AtomicUsize);
-
-    impl Socket {
-        fn arrive(&self) {
-            self.0.fetch_add(1, Ordering::AcqRel);
-        }
-
-        fn read(&self) -> Option<usize> {
-            match self.0.swap(0, Ordering::AcqRel) {
-                0 => None,
-                bytes => Some(bytes),
-            }
-        }
-    }
-
-    /// Reads until `wanted` bytes have come. Hangs if an event is lost.
-    fn read_all(source: &Readiness, socket: &Socket, wanted: usize) {
-        let mut parker = Parker::new();
-        let waker = Waker::from(std::sync::Arc::new(Unparker(parker.unparker())));
-        let mut got = 0;
-        while got < wanted {
-            if let Some(seen) = source.look(Direction::Read) {
-                match socket.read() {
-                    Some(bytes) => got += bytes,
-                    None => source.clear(seen, Direction::Read),
-                }
-                continue;
-            }
-            let waiting = source
-                .wait(Direction::Read, &waker, Arming::Edge, |_| Ok(()))
-                .unwrap();
-            if waiting == Waiting::Stored {
-                parker.park();
-            }
-        }
-    }
-
-    #[test]
-    fn no_event_is_lost_between_try_clear_and_wait() {
-        loom::model(|| {
-            let shared = Arc::new((Readiness::new(), Socket::default()));
-            let driver = {
-                let shared = shared.clone();
-                loom::thread::spawn(move || {
-                    let (source, socket) = &*shared;
-                    for _ in 0..2 {
-                        socket.arrive();
-                        let mut wakes = Wakes::default();
-                        source.mark(Ready::READABLE, Arming::Edge, &mut wakes);
-                        wakes.call();
-                    }
-                })
-            };
-            read_all(&shared.0, &shared.1, 2);
-            driver.join().unwrap();
-        });
-    }
-
-    #[test]
-    fn halves_that_clear_at_once_do_not_undo_each_other() {
-        loom::model(|| {
-            let source = Arc::new(Readiness::new());
-            let writer = {
-                let source = source.clone();
-                loom::thread::spawn(move || {
-                    let seen = source.look(Direction::Write).unwrap();
-                    source.clear(seen, Direction::Write);
-                })
-            };
-            let seen = source.look(Direction::Read).unwrap();
-            source.clear(seen, Direction::Read);
-            writer.join().unwrap();
-            assert!(source.look(Direction::Read).is_none());
-            assert!(source.look(Direction::Write).is_none());
-        });
-    }
-}
+mod models;

@@ -169,7 +169,7 @@ impl Registration {
     ) -> Poll<io::Result<Seen>> {
         loop {
             if let Some(seen) = self.source.look(direction) {
-                return Poll::Ready(if self.source.is_orphaned() {
+                return Poll::Ready(if seen.is_orphaned() {
                     Err(orphaned())
                 } else {
                     Ok(seen)

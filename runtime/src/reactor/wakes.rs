@@ -2,22 +2,25 @@
 //!
 //! A waker is user code: it may take any lock, call back into the reactor, or panic. So everyone
 //! who finds wakers under a lock puts them here, lets go of the lock, and then calls them. A panic
-//! in one must not cost the others their wake-up. Next: `readiness.rs`.
+//! in one must not cost the others their wake-up. Next: `waiters.rs`.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
 
 /// A list of wakers. Dropping it calls those that are left.
 #[derive(Default)]
-pub(crate) struct Wakes(VecDeque<Waker>);
+pub(crate) struct Wakes(Vec<Waker>);
 
 impl Wakes {
+    pub(crate) fn push(&mut self, waker: Waker) {
+        self.0.push(waker);
+    }
+
     /// Calls them all, in order. (6 wake) The first panic goes on when all have been called.
     pub(crate) fn call(&mut self) {
         let mut first = None;
-        while let Some(waker) = self.0.pop_front() {
+        for waker in self.0.drain(..) {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
                 // Of the others the panic hook has printed the message. They are forgotten, not
                 // dropped: that could panic in turn.

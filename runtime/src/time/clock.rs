@@ -45,7 +45,9 @@ impl Clock {
     /// Nanoseconds from the origin: 0 for what was before, and 584 years at the most.
     pub(crate) fn nanos(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.origin);
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        // (`as_nanos` would do it in 128 bits.)
+        let seconds = since.as_secs().saturating_mul(1_000_000_000);
+        seconds.saturating_add(since.subsec_nanos().into())
     }
 
     /// The way back. `None`: past the end of what an `Instant` can say, so never.

@@ -19,10 +19,12 @@ use crate::sync::{Mutex, lock};
 use std::task::Waker;
 
 /// A timer that somebody waits on.
+#[derive(Debug)]
 pub(crate) struct Entry {
     stage: Mutex<Stage>,
 }
 
+#[derive(Debug)]
 pub(super) enum Stage {
     Waiting(Waker),
     Fired,
@@ -82,10 +84,11 @@ impl Entry {
         self.finish(Stage::Cancelled)
     }
 
-    /// As `cancel`, for the last owner: no lock.
-    pub(crate) fn into_waker(self) -> Option<Waker> {
-        let stage = self.stage.into_inner();
-        match stage.unwrap_or_else(|poisoned| poisoned.into_inner()) {
+    /// As `cancel`, for the only owner: no lock.
+    pub(super) fn take_waker(&mut self) -> Option<Waker> {
+        let stage = self.stage.get_mut();
+        let stage = stage.unwrap_or_else(|poisoned| poisoned.into_inner());
+        match std::mem::replace(stage, Stage::Cancelled) {
             Stage::Waiting(waker) => Some(waker),
             _ => None,
         }

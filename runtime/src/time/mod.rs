@@ -28,6 +28,7 @@ mod clock;
 mod entry;
 mod fresh;
 mod interval;
+mod pending;
 mod sleep;
 mod timeout;
 mod timers;

@@ -2,44 +2,52 @@
 //!
 //! ```text
 //!                    poll: too early                publish
-//!   Sleep, no timer -----------------> fresh.rs -------------> the wheel
+//!   Sleep, no timer -----------------> fresh.rs -------------> the wheel (pending.rs)
 //!                                        |                       |     |
 //!                                        | dropped: popped,      | due | cancelled
 //!                                        v no trace              v     v
 //!                                       gone                  fired   swept, sooner or later
 //! ```
 //!
-//! Owns      the wheel, under one lock, what the sleeping thread sleeps until, and the workers'
-//!           shelves.
+//! Owns      the wheel and the list of the workers' shelves, under one lock, and what the sleeping
+//!           thread sleeps until.
 //! Holds     I2 whoever publishes a deadline earlier than the sleeper's unparks it: the sleeper
 //!              writes down its deadline under the lock that the publisher inserts under, so
 //!              either it saw the timer or the publisher sees the deadline.
-//!           I3 cancelled timers never outnumber the live ones for long: a sweep when the wheel
-//!              has doubled since the last one, or when a wake-up found only cancelled ones.
-//! Cost      fresh: an allocation and a waker clone. Published: one push, under a lock taken once
-//!           per list. Cancelled after that: the timer's own, uncontended lock.
-//! Lock order: the wheel, then a timer; a shelf with nothing else. Wakers are called under none.
-//! Rejected: unlinking on cancel (the wheel's lock on each, fought for between workers: the cost
-//!           that tokio-rs/tokio#6504 is about).
+//! Cost      fresh: a waker clone. Published: one push, under a lock taken once per list. Cancelled
+//!           after that: the timer's own, uncontended lock. A turn of the event loop without any
+//!           timer: one lock.
+//! Lock order: this one, then a shelf's, then a timer's. Wakers are called under none.
+//!
+//! | operation                    | ordering | pairs with | what breaks if weaker               |
+//! |------------------------------|----------|------------|-------------------------------------|
+//! | `asleep_until`: to a deadline| Relaxed  | (the lock) | nothing: written and read under it  |
+//! | `asleep_until`: to AWAKE     | Relaxed  | (nothing)  | nothing: a publisher that misses it |
+//! |                              |          |            | unparks a thread that is awake      |
+//! | `len`: store under the lock, | Relaxed  | (nothing)  | nothing: a timer that it misses was |
+//! | read outside                 |          |            | published beside this turn, and the |
+//! |                              |          |            | next turn's lock finds it (I2)      |
+//!
 //! Next: `../context.rs`.
 
 use super::clock::Clock;
 use super::entry::{Entry, Stage};
 use super::fresh::{Fresh, Shelf};
-use super::wheel::Wheel;
+use super::pending::Pending;
 use crate::reactor::Wakes;
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
 use std::sync::Arc;
 use std::task::Waker;
-
-/// The wheel is not swept before it holds this many entries: below, they are not worth a look.
-const SWEEP_FROM: usize = 1024;
 
 /// How many timers are fired before the tasks get their turn. Where a hundred thousand are due, a
 /// task should run while what its timer touched is still in the cache, and sockets should not wait
 /// for all of them. As many as tasks run between two looks at the event loop, so that neither
 /// outruns the other.
 const FIRED_AT_ONCE: usize = 64;
+
+/// In `asleep_until`: nobody sleeps. No deadline is earlier.
+const AWAKE: u64 = 0;
 
 /// Timers that are due and not fired yet, the last to fire first. Belongs to the driver.
 #[derive(Default)]
@@ -59,18 +67,18 @@ pub(crate) struct Timers {
     clock: Clock,
     unparker: Waker,
     state: Mutex<State>,
-    /// One per worker thread.
-    shelves: Mutex<Vec<Arc<Shelf>>>,
+    /// What the thread in the reactor sleeps until; the end of time if there is no timer.
+    asleep_until: AtomicU64,
+    /// How many timers the wheel holds, for a look without the lock.
+    len: AtomicUsize,
 }
 
 struct State {
-    wheel: Wheel<Arc<Entry>>,
-    /// What the thread in the reactor sleeps until; `None` while nobody sleeps.
-    asleep_until: Option<u64>,
-    /// The wheel is swept when it holds this many.
-    sweep_at: usize,
-    /// Entries put in since the last sweep: a sweep is paid for by them.
-    since_sweep: usize,
+    pending: Pending,
+    /// One per worker thread.
+    shelves: Vec<Arc<Shelf>>,
+    /// Empty between uses.
+    buffer: Fresh,
     closed: bool,
 }
 
@@ -80,13 +88,13 @@ impl Timers {
             clock,
             unparker,
             state: Mutex::new(State {
-                wheel: Wheel::new(),
-                asleep_until: None,
-                sweep_at: SWEEP_FROM,
-                since_sweep: 0,
+                pending: Pending::new(),
+                shelves: Vec::new(),
+                buffer: Fresh::default(),
                 closed: false,
             }),
-            shelves: Mutex::new(Vec::new()),
+            asleep_until: AtomicU64::new(AWAKE),
+            len: AtomicUsize::new(0),
         }
     }
 
@@ -107,12 +115,9 @@ impl Timers {
             abandoned.extend(entries.filter_map(|(_, entry)| entry.finish(Stage::Abandoned)));
             return Err(Closed);
         }
-        let mut first = u64::MAX;
-        for (deadline, entry) in fresh.drain() {
-            first = first.min(deadline);
-            state.insert(deadline, entry);
-        }
-        let too_late = state.asleep_until.is_some_and(|until| first < until); // I2
+        let first = state.insert(fresh);
+        self.note_len(&state);
+        let too_late = first < self.asleep_until.load(Ordering::Relaxed); // I2
         drop(state);
         if too_late {
             self.unparker.wake_by_ref();
@@ -123,106 +128,109 @@ impl Timers {
     /// A list for a new worker.
     pub(crate) fn new_shelf(&self) -> Arc<Shelf> {
         let shelf = Arc::new(Shelf::default());
-        lock(&self.shelves).push(shelf.clone());
+        lock(&self.state).shelves.push(shelf.clone());
         shelf
     }
 
     /// The worker ends. Its last timers are published.
     pub(crate) fn remove_shelf(&self, shelf: &Arc<Shelf>) {
-        lock(&self.shelves).retain(|known| !Arc::ptr_eq(known, shelf));
+        lock(&self.state)
+            .shelves
+            .retain(|known| !Arc::ptr_eq(known, shelf));
         self.publish_shelf(shelf);
     }
 
     /// Publishes the fresh timers of one worker.
     pub(crate) fn publish_shelf(&self, shelf: &Shelf) {
         let mut fresh = Fresh::default();
-        shelf.drain_to(&mut fresh);
+        shelf.swap(&mut fresh);
         // Closed: then they are abandoned, and their tasks told.
         let _ = self.publish(&mut fresh);
     }
 
-    /// Publishes the fresh timers of every worker, stuck or not. `buffer` is empty before and
-    /// after.
-    pub(crate) fn publish_shelves(&self, buffer: &mut Fresh) {
-        for shelf in lock(&self.shelves).iter() {
-            shelf.drain_to(buffer);
-        }
-        let _ = self.publish(buffer);
+    /// The thread is about to look for events, or to sleep. Publishes the fresh timers of every
+    /// worker, stuck or not.
+    pub(crate) fn publish_shelves(&self) {
+        let mut state = lock(&self.state);
+        state.insert_shelves();
+        self.note_len(&state);
     }
 
-    /// The thread is about to sleep: until when? (I2)
+    /// The thread is about to sleep: until when? (I2) Publishes as `publish_shelves` does.
     pub(crate) fn fall_asleep(&self) -> Option<u64> {
         let mut state = lock(&self.state);
-        let next = state.wheel.next();
-        state.asleep_until = Some(next.unwrap_or(u64::MAX));
+        state.insert_shelves();
+        self.note_len(&state);
+        let next = state.pending.next();
+        self.asleep_until
+            .store(next.unwrap_or(u64::MAX), Ordering::Relaxed);
         next
     }
 
     /// The thread is awake, or only had a look: fires what is due, [`FIRED_AT_ONCE`] at most.
     pub(crate) fn fire(&self, due: &mut Due, wakes: &mut Wakes) {
+        self.asleep_until.store(AWAKE, Ordering::Relaxed);
         if due.0.is_empty() {
             self.find(due);
         }
-        let found = !due.0.is_empty();
+        if due.0.is_empty() {
+            return;
+        }
         let mut fired = false;
-        for (_, entry) in due
-            .0
-            .drain(due.0.len().saturating_sub(FIRED_AT_ONCE)..)
-            .rev()
-        {
+        let portion = due.0.len().saturating_sub(FIRED_AT_ONCE)..;
+        for (_, entry) in due.0.drain(portion).rev() {
             let waker = entry.finish(Stage::Fired);
             fired |= waker.is_some();
             wakes.extend(waker);
         }
-        if found && !fired {
-            lock(&self.state).sweep_after_a_needless_wake_up();
+        if !fired {
+            lock(&self.state).pending.sweep_after_a_needless_wake_up();
         }
     }
 
     fn find(&self, due: &mut Due) {
-        let mut state = lock(&self.state);
-        state.asleep_until = None;
-        if state.wheel.len() > 0 {
-            // Without a timer no clock is read.
-            let now = self.clock.nanos(self.clock.now());
-            state.wheel.advance(now, &mut due.0);
-            due.0.reverse();
+        if self.len.load(Ordering::Relaxed) == 0 {
+            return; // Without a timer no clock is read.
         }
+        let now = self.clock.nanos(self.clock.now());
+        let mut state = lock(&self.state);
+        state.pending.take_due(now, &mut due.0);
+        self.note_len(&state);
     }
 
     /// Shutdown: every waiter is woken, and learns that nobody will fire its timer.
     pub(crate) fn close(&self, due: &mut Due, wakes: &mut Wakes) {
         let mut state = lock(&self.state);
         state.closed = true;
-        state.wheel.advance(u64::MAX, &mut due.0);
+        state.pending.take_due(u64::MAX, &mut due.0);
         drop(state);
         for (_, entry) in due.0.drain(..) {
             wakes.extend(entry.finish(Stage::Abandoned));
         }
     }
+
+    fn note_len(&self, state: &State) {
+        self.len.store(state.pending.len(), Ordering::Relaxed);
+    }
 }
 
 impl State {
-    fn insert(&mut self, deadline: u64, entry: Arc<Entry>) {
-        if self.wheel.len() >= self.sweep_at {
-            self.sweep();
+    /// Returns the first deadline of `fresh`.
+    fn insert(&mut self, fresh: &mut Fresh) -> u64 {
+        let mut first = u64::MAX;
+        for (deadline, entry) in fresh.drain() {
+            first = first.min(deadline);
+            self.pending.insert(deadline, entry);
         }
-        self.wheel.insert(deadline, entry);
-        self.since_sweep += 1;
+        first
     }
 
-    /// Dropping cancelled entries under the lock runs no user code: their wakers are gone (I1).
-    fn sweep(&mut self) {
-        self.wheel.retain(|entry| entry.is_waiting());
-        self.sweep_at = SWEEP_FROM.max(2 * self.wheel.len());
-        self.since_sweep = 0;
-    }
-
-    /// Everything that was due had been cancelled. The rest may be, too: without a sweep each one
-    /// would cost a wake-up of its own. Only if enough has been put in to pay for it.
-    fn sweep_after_a_needless_wake_up(&mut self) {
-        if 2 * self.since_sweep >= self.wheel.len() {
-            self.sweep();
+    fn insert_shelves(&mut self) {
+        for n in 0..self.shelves.len() {
+            let mut buffer = std::mem::take(&mut self.buffer);
+            self.shelves[n].swap(&mut buffer);
+            self.insert(&mut buffer);
+            self.buffer = buffer;
         }
     }
 }
@@ -237,44 +245,10 @@ mod tests {
     }
 
     fn publish(timers: &Timers, deadline: u64) -> Arc<Entry> {
-        let entry = Arc::new(Entry::new(Waker::noop().clone()));
         let mut fresh = Fresh::default();
-        fresh.push(deadline, entry.clone());
+        let entry = fresh.start(deadline, Waker::noop().clone());
         timers.publish(&mut fresh).unwrap();
         entry
-    }
-
-    #[test]
-    fn cancelled_timers_do_not_pile_up() {
-        let timers = timers();
-        for _ in 0..100 * SWEEP_FROM {
-            publish(&timers, u64::MAX).cancel();
-        }
-        assert!(lock(&timers.state).wheel.len() <= SWEEP_FROM);
-    }
-
-    #[test]
-    fn live_timers_survive_the_sweeps() {
-        let timers = timers();
-        let live: Vec<_> = (0..2 * SWEEP_FROM)
-            .map(|_| {
-                publish(&timers, u64::MAX).cancel();
-                publish(&timers, u64::MAX)
-            })
-            .collect();
-        let state = lock(&timers.state);
-        assert!(state.wheel.len() >= live.len());
-        assert!(live.iter().all(|entry| entry.is_waiting()));
-    }
-
-    #[test]
-    fn one_needless_wake_up_sweeps_away_the_others() {
-        let timers = timers();
-        for deadline in [0, u64::MAX - 1, u64::MAX] {
-            publish(&timers, deadline).cancel();
-        }
-        timers.fire(&mut Due::default(), &mut Wakes::default());
-        assert_eq!(timers.fall_asleep(), None);
     }
 
     #[test]
@@ -293,110 +267,41 @@ mod tests {
     }
 
     #[test]
+    fn a_wake_up_for_cancelled_timers_is_the_last_of_its_kind() {
+        let timers = timers();
+        for deadline in [0, u64::MAX - 1, u64::MAX] {
+            publish(&timers, deadline).cancel();
+        }
+        timers.fire(&mut Due::default(), &mut Wakes::default());
+        assert_eq!(timers.fall_asleep(), None);
+    }
+
+    #[test]
+    fn whoever_falls_asleep_takes_the_shelves_along() {
+        let timers = timers();
+        let shelves = [timers.new_shelf(), timers.new_shelf()];
+        let entries = [7, 5].map(|deadline| {
+            let shelf = &shelves[usize::from(deadline == 7)];
+            shelf.start(deadline, Waker::noop().clone())
+        });
+        assert_eq!(timers.fall_asleep(), Some(5));
+        timers.remove_shelf(&shelves[0]);
+        timers.fire(&mut Due::default(), &mut Wakes::default());
+        assert!(entries.iter().all(|entry| !entry.is_waiting()));
+    }
+
+    #[test]
     fn after_the_shutdown_every_timer_is_abandoned() {
         let timers = timers();
         let before = publish(&timers, u64::MAX);
         timers.close(&mut Due::default(), &mut Wakes::default());
         assert_eq!(before.poll(Waker::noop()), Answer::Abandoned);
-        let after = Arc::new(Entry::new(Waker::noop().clone()));
         let mut fresh = Fresh::default();
-        fresh.push(0, after.clone());
+        let after = fresh.start(0, Waker::noop().clone());
         assert!(timers.publish(&mut fresh).is_err());
         assert_eq!(after.poll(Waker::noop()), Answer::Abandoned);
     }
 }
 
-/// Registration, cancelling and moving, each against firing. All deadlines have passed: what is
-/// explored is who comes first, not what time it is.
 #[cfg(all(test, loom))]
-mod loom_tests {
-    use super::*;
-    use crate::sync::atomic::{AtomicUsize, Ordering};
-    use crate::time::entry::Answer;
-    use std::task::Wake;
-    use tatkal_executor::Parker;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Count {
-        fn get(&self) -> usize {
-            self.0.load(Ordering::SeqCst)
-        }
-    }
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-
-    fn counter() -> (Arc<Count>, Waker) {
-        let count = Arc::new(Count::default());
-        (count.clone(), count.into())
-    }
-
-    fn publish(timers: &Timers, entry: &Arc<Entry>) {
-        let mut fresh = Fresh::default();
-        fresh.push(0, entry.clone());
-        timers.publish(&mut fresh).unwrap();
-    }
-
-    /// What the driver does, with a parker for a reactor.
-    fn turn(timers: &Timers, parker: Option<&mut Parker>) {
-        let next = timers.fall_asleep();
-        if let (None, Some(parker)) = (next, parker) {
-            parker.park();
-        }
-        timers.fire(&mut Due::default(), &mut Wakes::default());
-    }
-
-    #[test]
-    fn a_timer_published_while_the_loop_falls_asleep_fires() {
-        loom::model(|| {
-            let mut parker = Parker::new();
-            let timers = Arc::new(Timers::new(Clock::real(), parker.unparker()));
-            let (woken, waker) = counter();
-            let publisher = loom::thread::spawn({
-                let timers = timers.clone();
-                move || publish(&timers, &Arc::new(Entry::new(waker)))
-            });
-            // Ends only if the publisher unparks a loop that sleeps without a deadline.
-            while woken.get() == 0 {
-                turn(&timers, Some(&mut parker));
-            }
-            publisher.join().unwrap();
-            assert_eq!(woken.get(), 1);
-        });
-    }
-
-    #[test]
-    fn a_timer_is_either_cancelled_or_fired() {
-        loom::model(|| {
-            let timers = Timers::new(Clock::real(), Waker::noop().clone());
-            let (woken, waker) = counter();
-            let entry = Arc::new(Entry::new(waker));
-            publish(&timers, &entry);
-            let canceller = loom::thread::spawn(move || entry.cancel().is_some());
-            turn(&timers, None);
-            let cancelled = canceller.join().unwrap();
-            assert_eq!(woken.get(), usize::from(!cancelled));
-        });
-    }
-
-    #[test]
-    fn a_timer_that_moves_while_it_fires_wakes_its_new_task_or_tells_it() {
-        loom::model(|| {
-            let timers = Timers::new(Clock::real(), Waker::noop().clone());
-            let (old, old_waker) = counter();
-            let (new, new_waker) = counter();
-            let entry = Arc::new(Entry::new(old_waker));
-            publish(&timers, &entry);
-            let mover = loom::thread::spawn(move || entry.poll(&new_waker));
-            turn(&timers, None);
-            let answer = mover.join().unwrap();
-            assert_eq!(old.get() + new.get(), 1);
-            assert_eq!(new.get() == 1, answer == Answer::TooEarly);
-        });
-    }
-}
+mod models;
