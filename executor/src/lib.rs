@@ -23,6 +23,7 @@
 //! 3. `scheduler/`: `yield_now.rs`, `live.rs`, `metrics.rs`, `single.rs`, `queue/`, `multi/`, `spawn.rs`
 //! 4. `group/`: `join_set.rs`, `failure.rs`, `inbox.rs`, `task_group.rs`
 //! 5. `pool/`: `cpus.rs`, `executor.rs`, `sequential.rs`, `thread/`, `process/`
+//! 6. [`testing`]: the promises of `Executor`, as checks
 //!
 //! # Life of a wake-up
 //!
@@ -49,6 +50,8 @@ mod pool;
 mod scheduler;
 mod sync;
 mod task;
+#[cfg(not(loom))] // on real threads, files and clocks
+pub mod testing;
 
 pub use block_on::block_on;
 pub use budget::{consume_budget, unconstrained};

@@ -18,6 +18,17 @@ const ALARM_S: u32 = 300;
 
 /// The `main` of a test program.
 pub fn run(tests: &[(&'static str, fn())]) -> ! {
+    let trial = |&(name, test): &(&str, fn())| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    };
+    run_trials(tests.iter().map(trial).collect())
+}
+
+/// As [`run`], for tests that are made and not written.
+pub fn run_trials(trials: Vec<Trial>) -> ! {
     // Finding the names for a backtrace takes a fresh worker longer than all else that these tests do.
     // SAFETY: there is one thread.
     unsafe { std::env::set_var("RUST_LIB_BACKTRACE", "0") };
@@ -26,13 +37,7 @@ pub fn run(tests: &[(&'static str, fn())]) -> ! {
     unsafe { libc::alarm(ALARM_S) };
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let trial = |&(name, test): &(&str, fn())| {
-        Trial::test(name, move || {
-            test();
-            Ok(())
-        })
-    };
-    libtest_mimic::run(&arguments, tests.iter().map(trial).collect()).exit()
+    libtest_mimic::run(&arguments, trials).exit()
 }
 
 /// Lists tests, and the parts they need, by the names of their functions.
