@@ -67,6 +67,7 @@ pub enum Crossing {
 
 /// How a worker process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct WorkerExit {
     /// Process id of the dead worker.
     pub pid: u32,
@@ -74,6 +75,19 @@ pub struct WorkerExit {
     pub signal: Option<i32>,
     /// The code it exited with, if it exited.
     pub code: Option<i32>,
+    /// The limit that ended it, if one did.
+    pub limit: Option<Limit>,
+}
+
+/// A limit of the pool's that a worker reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Limit {
+    /// `ProcessPoolBuilder::memory_limit`. An aborted worker is seen to have reached it when the
+    /// last thing that failed there was an allocation.
+    Memory,
+    /// `ProcessPoolBuilder::cpu_limit`.
+    CpuTime,
 }
 
 /// What is left of a panic: its message, and its payload when it happened in this process.
@@ -211,9 +225,14 @@ impl fmt::Display for Crossing {
 impl fmt::Display for WorkerExit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.signal, self.code) {
-            (Some(signal), _) => write!(f, "process {} was killed by signal {signal}", self.pid),
-            (None, Some(code)) => write!(f, "process {} exited with code {code}", self.pid),
-            (None, None) => write!(f, "process {} is gone", self.pid),
+            (Some(signal), _) => write!(f, "process {} was killed by signal {signal}", self.pid)?,
+            (None, Some(code)) => write!(f, "process {} exited with code {code}", self.pid)?,
+            (None, None) => write!(f, "process {} is gone", self.pid)?,
+        }
+        match self.limit {
+            Some(Limit::Memory) => f.write_str(" when it had reached its memory limit"),
+            Some(Limit::CpuTime) => f.write_str(" because its job had used up its CPU time"),
+            None => Ok(()),
         }
     }
 }

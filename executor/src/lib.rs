@@ -56,7 +56,7 @@ pub mod testing;
 pub use block_on::block_on;
 pub use budget::{consume_budget, unconstrained};
 pub use driver::Driver;
-pub use error::{Crossing, JoinError, PanicReport, WorkerExit};
+pub use error::{Crossing, JoinError, Limit, PanicReport, WorkerExit};
 pub use group::{Failure, GroupError, GroupSpawner, JoinSet, TaskGroup};
 pub use park::Parker;
 pub use pool::{

@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::{Trace, is_dead, leave_trace, nap, until};
-use tatkal_executor::{JoinError, JoinHandle, ProcessPool, ProcessPoolBuilder, Shutdown};
+use tatkal_executor::{JoinError, JoinHandle, Limit, ProcessPool, ProcessPoolBuilder, Shutdown};
 
 tests![
     every_worker_is_set_up_before_its_first_job,
@@ -24,6 +24,10 @@ tests![
     a_job_that_was_taken_back_is_not_counted,
     a_worker_that_has_grown_old_is_replaced,
     a_worker_without_jobs_to_do_is_refused,
+    a_job_that_takes_too_much_memory_ends_and_the_error_names_the_limit,
+    memory_is_counted_from_what_the_worker_had_when_it_began,
+    a_job_that_takes_too_much_cpu_time_ends_and_the_error_names_the_limit,
+    cpu_time_is_counted_job_by_job,
 ];
 
 fn builder(workers: usize) -> ProcessPoolBuilder {
@@ -211,4 +215,86 @@ fn a_worker_that_has_grown_old_is_replaced() {
 
 fn a_worker_without_jobs_to_do_is_refused() {
     assert!(builder(1).max_jobs_per_worker(0).build().is_err());
+}
+
+const MIB: u64 = 1 << 20;
+
+/// Fills so much memory.
+fn fill(bytes: u64) -> u64 {
+    let memory = vec![1_u8; bytes as usize];
+    memory.iter().map(|byte| u64::from(*byte)).sum()
+}
+
+fn a_job_that_takes_too_much_memory_ends_and_the_error_names_the_limit() {
+    let pool = builder(1).memory_limit(64 * MIB).build().unwrap();
+    for _ in 0..2 {
+        assert_eq!(pool.submit(fill, 16 * MIB).join().unwrap(), 16 * MIB);
+        let error = pool.submit(fill, 128 * MIB).join().unwrap_err();
+        let text = error.to_string();
+        let JoinError::WorkerDied(exit) = error else {
+            panic!("{error}");
+        };
+        assert_eq!(exit.signal, Some(libc::SIGABRT), "{text}");
+    }
+    // An abort of another kind is not blamed on memory, and a job may ask before it takes.
+    let abort = |(): ()| -> () { process::abort() };
+    match pool.submit(abort, ()).join() {
+        Err(JoinError::WorkerDied(exit)) => assert_eq!(exit.limit, None),
+        other => panic!("{other:?}"),
+    }
+    let ask = |bytes: u64| Vec::<u8>::new().try_reserve(bytes as usize).is_ok();
+    assert!(pool.submit(ask, 16 * MIB).join().unwrap());
+    assert!(!pool.submit(ask, 128 * MIB).join().unwrap());
+}
+
+fn memory_is_counted_from_what_the_worker_had_when_it_began() {
+    let size = || {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: u64 = statm.split(' ').next().unwrap().parse().unwrap();
+        pages * 4096
+    };
+    // Less than the worker has anyway.
+    let limit = size() / 2;
+    let pool = builder(1).memory_limit(limit).build().unwrap();
+    pool.submit(own_pid, ()).join().unwrap();
+}
+
+/// Computes for so long.
+fn spin(milliseconds: u64) -> u64 {
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_millis(milliseconds) {
+        std::hint::spin_loop();
+    }
+    milliseconds
+}
+
+fn a_job_that_takes_too_much_cpu_time_ends_and_the_error_names_the_limit() {
+    let limit = Duration::from_millis(1); // rounded up to a second
+    let pool = builder(1).cpu_limit(limit).build().unwrap();
+    let error = pool.submit(spin, 600_000).join().unwrap_err();
+    let text = error.to_string();
+    let JoinError::WorkerDied(exit) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(
+        (exit.signal, exit.limit),
+        (Some(libc::SIGXCPU), Some(Limit::CpuTime))
+    );
+    assert!(text.contains("CPU time"), "{text}");
+    assert!(pool.submit(own_pid, ()).join().is_ok());
+}
+
+fn cpu_time_is_counted_job_by_job() {
+    let pool = builder(1)
+        .cpu_limit(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    let pids: Vec<_> = (0..4)
+        .map(|_| {
+            // More than the limit all together, if the machine lets them compute.
+            assert_eq!(pool.submit(spin, 600).join().unwrap(), 600);
+            pool.submit(own_pid, ()).join().unwrap()
+        })
+        .collect();
+    assert_eq!(pids, [pids[0]; 4]);
 }

@@ -80,6 +80,32 @@ impl ProcessPoolBuilder {
         self
     }
 
+    /// How much memory a worker may map beyond what it has when it begins.
+    ///
+    /// An allocation beyond that fails, which in most code aborts the process: the job fails with
+    /// [`JoinError::WorkerDied`](crate::JoinError::WorkerDied), and
+    /// [`WorkerExit::limit`](crate::WorkerExit::limit) says why. What counts is address space
+    /// (RLIMIT_AS). Allocators reserve more of it than they use, and every thread needs some for
+    /// its stack, so leave room.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.rules.limits.memory_bytes = bytes;
+        self
+    }
+
+    /// How much CPU time a job may use, all its threads together; waiting and sleeping are free.
+    /// Rounded up to whole seconds, which is what the kernel counts in (RLIMIT_CPU).
+    ///
+    /// A job that uses more ends its worker, and fails with
+    /// [`JoinError::WorkerDied`](crate::JoinError::WorkerDied), where
+    /// [`WorkerExit::limit`](crate::WorkerExit::limit) says why. Child processes of a job are not
+    /// counted, and a job that ignores SIGXCPU is not stopped: [`timeout`](Self::timeout) stops
+    /// everything.
+    pub fn cpu_limit(mut self, time: Duration) -> Self {
+        let rounded_up = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        self.rules.limits.cpu_s = rounded_up.max(1);
+        self
+    }
+
     /// Replaces a worker when it has done so many jobs: for code that leaks, or for a fresh process
     /// for every job (1). A fork costs some hundred microseconds.
     pub fn max_jobs_per_worker(mut self, jobs: u64) -> Self {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   program ── Attach + [pool's line] ──────────────────> server     on the program's one line
-//!   pool    ── Fork 3 + [channel, board, bell] ─────────> server     on the pool's own line
+//!   pool    ── Limit 64 MiB, no CPU limit ──────────────> server     on the pool's own line
+//!   pool    ── Fork 3 + [channel, board, bell] ─────────> server
 //!   pool    <── Forked 3, pid 4711 (or ForkFailed 3) ──── server
 //!   pool    ── Kill 3, SIGKILL ─────────────────────────> server
 //!   pool    <── Exited 3, status ──────────────────────── server     once per Forked, always
@@ -17,6 +18,7 @@
 //!           C2 when one end of a line dies the other end reads its end: there is no other
 //!           goodbye. Next: `worker.rs`.
 
+use super::limits::Limits;
 use super::sys;
 use std::io::{self, IoSlice};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -33,6 +35,8 @@ const BYTES: usize = WORDS * 8;
 pub(super) enum Request {
     /// A pool's line comes with this: listen to it.
     Attach,
+    /// What the pool's workers may use. Before its first Fork, if at all.
+    Limit(Limits),
     /// Make a worker. Its channel, its board and the pool's bell come with this.
     Fork(Ticket),
     /// Send a signal to a worker, if it still lives.
@@ -62,6 +66,7 @@ impl Message for Request {
             Request::Attach => [1, 0, 0],
             Request::Fork(ticket) => [2, ticket, 0],
             Request::Kill(ticket, signal) => [3, ticket, signal as u64],
+            Request::Limit(limits) => [4, limits.memory_bytes, limits.cpu_s],
         }
     }
 
@@ -70,6 +75,10 @@ impl Message for Request {
             [1, 0, 0] => Some(Request::Attach),
             [2, ticket, 0] => Some(Request::Fork(ticket)),
             [3, ticket, signal] => Some(Request::Kill(ticket, signal as libc::c_int)),
+            [4, memory_bytes, cpu_s] => Some(Request::Limit(Limits {
+                memory_bytes,
+                cpu_s,
+            })),
             _ => None,
         }
     }
@@ -156,6 +165,13 @@ mod tests {
         crosses(&line, Request::Attach);
         for ticket in [0, 1, u64::MAX] {
             crosses(&line, Request::Fork(ticket));
+            crosses(
+                &line,
+                Request::Limit(Limits {
+                    memory_bytes: ticket,
+                    cpu_s: 7,
+                }),
+            );
             crosses(&line, Request::Kill(ticket, libc::SIGKILL));
             crosses(&line, Event::Forked(ticket, libc::pid_t::MAX));
             crosses(&line, Event::ForkFailed(ticket, libc::EAGAIN));

@@ -18,7 +18,8 @@
 //! Reading order:
 //! - what is shared: `sys.rs` and `sys/process.rs` (system calls), `wire.rs` (kinds and payloads),
 //!   `memory.rs` (long payloads), `bell.rs` and `slot.rs` (the two protocols of shared memory),
-//!   `board.rs` (jobs and answers in it), `image.rs` (whose code is known), `panics.rs`, `entry.rs` (a job's code as an address),
+//!   `board.rs` (jobs and answers in it), `image.rs` (whose code is known), `panics.rs`,
+//!   `limits.rs`, `entry.rs` (a job's code as an address),
 //!   `control.rs` (what pool and server say)
 //! - the other processes: `worker.rs`, `server.rs`, `fork_server.rs` (how a program starts it)
 //! - the pool: `policy.rs` (what was agreed), `job.rs`, `member.rs` (one worker), `crew.rs`,
@@ -34,6 +35,7 @@ mod entry;
 mod fork_server;
 mod image;
 mod job;
+mod limits;
 mod manager;
 mod member;
 mod memory;

@@ -13,6 +13,7 @@
 //!
 //! Source    pebble (limits that kill), CPython's `max_tasks_per_child`. Next: `job.rs`.
 
+use super::limits::Limits;
 use crate::error::WorkerExit;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,6 +82,8 @@ pub(super) struct Rules {
     pub(super) terms: Terms,
     /// Between SIGTERM and SIGKILL. Zero: SIGKILL at once.
     pub(super) grace: Duration,
+    /// What every worker may use.
+    pub(super) limits: Limits,
     /// After so many jobs a worker is replaced.
     pub(super) max_jobs: Option<u64>,
     /// After such a time a worker is replaced.
@@ -105,6 +108,7 @@ impl Rules {
             capacity: None,
             terms: Terms::default(),
             grace: GRACE,
+            limits: Limits::NONE,
             max_jobs: None,
             max_age: None,
             initializer: None,

@@ -18,11 +18,13 @@ mod submit;
 pub use jobs::Jobs;
 
 use super::builder::ProcessPoolBuilder;
+use super::control::{self, Request};
 use super::crew::{Crew, Out, Phase};
 use super::entry::Entry;
 use super::fork_server::{self, Attachment, ForkServer};
 use super::image::Images;
 use super::job::unknown_code;
+use super::limits::Limits;
 use super::manager::Manager;
 use super::policy::{Rules, Terms};
 use super::shared::Shared;
@@ -129,6 +131,9 @@ impl ProcessPool {
         let initializer = rules.initializer.as_ref();
         if initializer.is_some_and(|it| Entry::at(it.entry, &images).is_none()) {
             return Err(unknown_code());
+        }
+        if rules.limits != Limits::NONE {
+            control::send(&line, Request::Limit(rules.limits), &[])?;
         }
         Ok(ProcessPool {
             terms: rules.terms,

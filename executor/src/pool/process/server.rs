@@ -33,6 +33,7 @@
 
 use super::control::{self, Event, Received, Request, Ticket};
 use super::image::Images;
+use super::limits::Limits;
 use super::panics;
 use super::sys;
 use super::worker::{self, Post};
@@ -83,6 +84,7 @@ struct Server {
 /// A pool, seen from here.
 struct Client {
     line: OwnedFd,
+    limits: Limits,
     outbox: VecDeque<Event>,
 }
 
@@ -140,8 +142,13 @@ impl Server {
                     // Without its descriptor (we have too many open) the pool's line just ends.
                     if let Some(line) = fds.pop() {
                         let outbox = VecDeque::new();
-                        self.clients
-                            .insert(self.next_client, Client { line, outbox });
+                        let limits = Limits::NONE;
+                        let client = Client {
+                            line,
+                            limits,
+                            outbox,
+                        };
+                        self.clients.insert(self.next_client, client);
                         self.next_client += 1;
                     }
                 }
@@ -167,6 +174,7 @@ impl Server {
                 Received::Message(Request::Kill(ticket, signal), _) => {
                     self.kill(signal, |owner| *owner == Owner { client: id, ticket });
                 }
+                Received::Message(Request::Limit(limits), _) => client.limits = limits,
                 Received::Message(Request::Attach, _) => {}
                 Received::Nothing => return None,
                 Received::End => {
@@ -184,7 +192,9 @@ impl Server {
             self.tell(owner.client, Event::ForkFailed(owner.ticket, libc::EMFILE));
             return None;
         };
+        let client = self.clients.get(&owner.client);
         let post = Post {
+            limits: client.map_or(Limits::NONE, |client| client.limits),
             channel,
             board,
             bell,

@@ -31,6 +31,7 @@
 use super::board::{Board, MANAGER, Turn};
 use super::entry::{Entry, Reply};
 use super::image::Images;
+use super::limits::Limits;
 use super::memory::Memory;
 use super::panics;
 use super::sys;
@@ -50,6 +51,7 @@ pub(super) struct Post {
     /// Wakes the pool's manager.
     pub(super) bell: OwnedFd,
     pub(super) images: Images,
+    pub(super) limits: Limits,
     /// The pid of the server: with it gone, so is this process.
     pub(super) server: libc::pid_t,
     /// Called before it leaves: ends the fork server that a job may have started in here.
@@ -93,7 +95,9 @@ fn work(post: Post) -> io::Result<()> {
         channel: post.channel,
         bell: post.bell,
         images: post.images,
+        limits: post.limits,
     };
+    post.limits.begin();
     let mut number = 1;
     loop {
         // Before the look: what was offered before the close is still run.
@@ -119,11 +123,13 @@ struct Desk {
     channel: OwnedFd,
     bell: OwnedFd,
     images: Images,
+    limits: Limits,
 }
 
 impl Desk {
     /// Runs a job that was claimed, and answers it.
     fn run_job(&self, number: u64, entry: u64, length: usize) -> io::Result<()> {
+        self.limits.before_job();
         let begin = Instant::now();
         let run = |argument: &[u8]| match Entry::at(entry, &self.images) {
             Some(entry) => entry.run(argument),

@@ -11,7 +11,7 @@
 //! Next: `shared.rs`.
 
 use super::{Crew, Out, Phase};
-use crate::error::{JoinError, WorkerExit};
+use crate::error::{JoinError, Limit, WorkerExit};
 use crate::pool::process::control::Ticket;
 use crate::pool::process::fork_server;
 use crate::pool::process::job::{Job, Outcome};
@@ -155,7 +155,7 @@ impl Crew {
             return;
         };
         self.idle.retain(|idle| *idle != ticket);
-        let exit = exit_of(member.pid, status);
+        let exit = self.exit_of(&member, status);
         let mut has_worked = member.has_worked;
         let mut untouched = Vec::new();
         let mut breaks = false;
@@ -194,6 +194,27 @@ impl Crew {
             self.fail_queue(out, || JoinError::Start(io::Error::other(text.clone())));
         }
         self.dispatch(out);
+    }
+
+    /// How a worker ended, as `waitpid` tells it.
+    fn exit_of(&self, member: &Member, status: Option<libc::c_int>) -> WorkerExit {
+        let told = |is_so: fn(libc::c_int) -> bool, which: fn(libc::c_int) -> libc::c_int| {
+            status.filter(|status| is_so(*status)).map(which)
+        };
+        let signal = told(
+            |status| libc::WIFSIGNALED(status),
+            |status| libc::WTERMSIG(status),
+        );
+        let has_cpu_limit = self.rules.limits.cpu_s != u64::MAX;
+        WorkerExit {
+            pid: member.pid.unwrap_or(0),
+            signal,
+            code: told(
+                |status| libc::WIFEXITED(status),
+                |status| libc::WEXITSTATUS(status),
+            ),
+            limit: (has_cpu_limit && signal == Some(libc::SIGXCPU)).then_some(Limit::CpuTime),
+        }
     }
 
     /// The line to the fork server has ended (C5). Workers that run die too, each by itself.
@@ -250,24 +271,6 @@ fn judge(mut job: Job, exit: WorkerExit) -> Verdict {
             let deaths = std::mem::take(&mut policy.deaths);
             Verdict::Failed(job, JoinError::Quarantined(deaths.into()), false)
         }
-    }
-}
-
-/// How a process ended, as `waitpid` tells it.
-fn exit_of(pid: Option<u32>, status: Option<libc::c_int>) -> WorkerExit {
-    let told = |is_so: fn(libc::c_int) -> bool, which: fn(libc::c_int) -> libc::c_int| {
-        status.filter(|status| is_so(*status)).map(which)
-    };
-    WorkerExit {
-        pid: pid.unwrap_or(0),
-        signal: told(
-            |status| libc::WIFSIGNALED(status),
-            |status| libc::WTERMSIG(status),
-        ),
-        code: told(
-            |status| libc::WIFEXITED(status),
-            |status| libc::WEXITSTATUS(status),
-        ),
     }
 }
 

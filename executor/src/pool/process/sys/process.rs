@@ -10,6 +10,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::time::Duration;
 
 /// This process.
 pub(in crate::pool::process) fn own_pid() -> libc::pid_t {
@@ -171,4 +172,68 @@ pub(in crate::pool::process) fn plug_descriptors(keep: &OwnedFd) -> io::Result<(
         retry(|| unsafe { libc::dup3(null.as_raw_fd(), fd, flags) as isize })?;
     }
     Ok(())
+}
+
+/// How much address space this process has mapped, in bytes.
+pub(in crate::pool::process) fn address_space() -> io::Result<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages = statm
+        .split(' ')
+        .next()
+        .and_then(|pages| pages.parse::<u64>().ok());
+    // SAFETY: sysconf only returns a number.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    match (pages, u64::try_from(page)) {
+        (Some(pages), Ok(page)) => Ok(pages * page),
+        _ => Err(io::Error::other("/proc/self/statm is not as it was")),
+    }
+}
+
+/// The CPU time that this process has used, all its threads together.
+pub(in crate::pool::process) fn cpu_time() -> Duration {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the call only fills `usage`, and all zero (left if it fails) is valid too.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let span = |time: libc::timeval| {
+        let microseconds = u64::try_from(time.tv_usec).unwrap_or(0);
+        Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0))
+            + Duration::from_micros(microseconds)
+    };
+    span(usage.ru_utime) + span(usage.ru_stime)
+}
+
+/// Sets a limit that the kernel enforces, for good: no more of it than `most`.
+pub(in crate::pool::process) fn lower_limit(resource: libc::__rlimit_resource_t, most: u64) {
+    if let Some(mut limit) = limit(resource) {
+        limit.rlim_max = limit.rlim_max.min(most);
+        limit.rlim_cur = limit.rlim_cur.min(limit.rlim_max);
+        set_limit(resource, limit);
+    }
+}
+
+/// Sets a limit that the kernel reminds of with a signal, and that can be raised again.
+pub(in crate::pool::process) fn set_soft_limit(resource: libc::__rlimit_resource_t, most: u64) {
+    if let Some(mut limit) = limit(resource) {
+        limit.rlim_cur = limit.rlim_max.min(most);
+        set_limit(resource, limit);
+    }
+}
+
+fn limit(resource: libc::__rlimit_resource_t) -> Option<libc::rlimit> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the limit lives on the stack for the whole call.
+    let answer = unsafe { libc::getrlimit(resource, &mut limit) };
+    (answer == 0).then_some(limit)
+}
+
+/// Its failure: the limit is no lower than it was before.
+fn set_limit(resource: libc::__rlimit_resource_t, limit: libc::rlimit) {
+    // SAFETY: the limit lives on the stack for the whole call, which only reads it.
+    unsafe { libc::setrlimit(resource, &limit) };
 }
