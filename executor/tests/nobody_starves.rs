@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 use std::time::Duration;
-use tatkal_executor::{Driver, LocalExecutor, Parker, spawn_local, yield_now};
+use tatkal_executor::{Driver, LocalExecutor, MultiExecutor, Parker, spawn_local, yield_now};
 
 /// More turns than any fair scheduler needs; an unfair one fails instead of hanging.
 const MANY: usize = 10_000;
@@ -216,6 +216,42 @@ fn work_from_other_threads_is_taken_while_the_queue_is_never_empty() {
     });
     executor.block_on(woken_once(|waker| sender.send(waker).unwrap()));
     assert_eq!(thread.join().unwrap(), 99 * 100 / 2);
+}
+
+/// A worker whose own queue is never empty takes the others' work by the share, not one by one:
+/// with one task for each look at the inject queue these needed 61 polls each.
+#[test]
+fn many_tasks_from_outside_wait_a_few_rounds_of_a_busy_worker() {
+    const TASKS: usize = 2_000;
+    let executor = MultiExecutor::new(1).unwrap();
+    let (polls, left) = (
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicUsize::new(TASKS)),
+    );
+    // Holds the worker back until all are there.
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let busy = executor.handle().spawn({
+        let (polls, left) = (polls.clone(), left.clone());
+        async move {
+            gate.recv().unwrap();
+            while left.load(Ordering::Relaxed) > 0 {
+                polls.fetch_add(1, Ordering::Relaxed);
+                yield_now().await;
+            }
+        }
+    });
+    for _ in 0..TASKS {
+        let left = left.clone();
+        let task = async move { left.fetch_sub(1, Ordering::Relaxed) };
+        executor.handle().spawn(task).detach();
+    }
+    open.send(()).unwrap();
+    busy.join().unwrap();
+    let polls = polls.load(Ordering::Relaxed);
+    assert!(
+        polls < TASKS,
+        "{polls} polls of the busy task for {TASKS} others"
+    );
 }
 
 #[test]

@@ -243,7 +243,7 @@ impl Worker {
         if ticks >= EVENT_INTERVAL {
             self.ticks.set(0);
             self.look_at_driver();
-            if let Some(runnable) = self.shared.inject.pop() {
+            if let Some(runnable) = self.take_share() {
                 return Some(runnable);
             }
         }

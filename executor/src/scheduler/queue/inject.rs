@@ -72,17 +72,6 @@ impl InjectQueue {
         Ok(())
     }
 
-    /// Takes the oldest.
-    pub(crate) fn pop(&self) -> Option<Runnable> {
-        if self.is_empty() {
-            return None;
-        }
-        let mut inner = lock(&self.inner);
-        let runnable = inner.queue.pop_front();
-        self.len.store(inner.queue.len(), Ordering::Relaxed);
-        runnable
-    }
-
     /// Takes one worker's share: the oldest to run now, others into its queue `to`, whose owner
     /// the caller is. At most one in `sharers` of all, so that the next worker finds some too, and
     /// at most half a ring, so that the worker's own tasks find room.
