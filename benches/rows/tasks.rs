@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::{Duration, Instant};
 
 const MANY: u64 = 10_000;
@@ -133,15 +134,13 @@ fn spawn_while_busy<S: Side>(side: &S, threads: usize, times: u64) -> Duration {
             });
         }
         while started.load(Ordering::Relaxed) < 2 * threads {
-            spin_loop();
+            thread::yield_now();
         }
         let countdown = Arc::new(Countdown::start(MANY as usize));
         for _ in 0..MANY {
             let (countdown, busy) = (countdown.clone(), busy.clone());
             side.spawn_from_outside(async move {
                 if countdown.count_down() {
-                    // Here and not after `wait`: at real-time priority the workers would not let
-                    // the waiting thread run.
                     busy.store(false, Ordering::Relaxed);
                 }
             });
@@ -156,6 +155,9 @@ fn compute() {
     while start.elapsed() < STALL {
         spin_loop();
     }
+    // There are more threads than CPUs. At real-time priority, where no thread is ever put aside
+    // for another, the one that spawns would not run again once it has waited for a lock.
+    thread::yield_now();
 }
 
 fn yields<S: Side>(side: &S, threads: usize, times: u64) -> Duration {
