@@ -60,6 +60,8 @@ pub const BARS: &[Bar] = &[
     bar("lateness of a sleep, mean", 1, CostAtMost, 60_000.0, None),
     bar("TCP echo, 1 x 1 byte", 1, TOKIO, 1.0, None),
     bar("TCP echo, 1 x 1 byte", 1, RatioAtLeast("raw epoll loop"), 1.0 / 1.05, None),
+    bar("TCP echo, 1 byte, client apart", 1, TOKIO, 1.0, None),
+    bar("TCP echo, 1 byte, client apart", 1, RatioAtLeast("raw epoll loop"), 1.0 / 1.05, None),
     bar("TCP echo, 64 x 1 KiB", 1, TOKIO, 1.05, None),
     bar("TCP echo, 64 x 1 KiB", 2, TOKIO, 1.0, None),
     bar("cross-thread wake, round trip", 1, TOKIO, 1.0, None),

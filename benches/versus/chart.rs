@@ -19,7 +19,7 @@ use std::fmt::Write as _;
 const WIDTH: f64 = 960.0;
 /// Where the labels end and the axis begins.
 const LEFT: f64 = 310.0;
-const RIGHT: f64 = WIDTH - 60.0;
+const RIGHT: f64 = WIDTH - 110.0;
 /// Where the first row begins.
 const TOP: f64 = 112.0;
 const BAR: f64 = 9.0;
@@ -54,7 +54,7 @@ pub fn draw(report: &Report) -> String {
     let bars = rows.first().map_or(0, |row| row.measured.len()) as f64;
     let pitch = bars.max(1.5) * BAR + GAP;
     let bottom = TOP + rows.len() as f64 * pitch;
-    let height = bottom + 44.0;
+    let height = bottom + 52.0;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
          width=\"{WIDTH}\" height=\"{height}\" role=\"img\" \
@@ -146,64 +146,28 @@ fn beside(tokio: &Peer, peer: &Peer) -> f64 {
     tokio.cost.median / peer.cost.median
 }
 
+/// A row: its name, a bar for each allocator, and the marks of the first of them.
 fn draw_row(svg: &mut String, axis: &Axis, row: &Row, top: f64, pitch: f64) {
-    let middle = top + (pitch - GAP) / 2.0;
-    text(svg, LEFT - 14.0, middle + 4.0, "end", "ink", &row.name());
+    let base = top + (pitch - GAP) / 2.0 + 4.0;
+    text(svg, LEFT - 14.0, base, "end", "ink", &row.name());
     for (number, measured) in row.measured.iter().enumerate() {
-        if let Some(tokio) = measured.peer("tokio") {
-            draw_bar(
-                svg,
-                axis,
-                measured,
-                tokio,
-                number,
-                top + number as f64 * BAR,
-            );
-        }
-    }
-    let Some(measured) = row.measured.first() else {
-        return;
-    };
-    let Some(tokio) = measured.peer("tokio") else {
-        return;
-    };
-    if let Some(goal) = tokio.bar {
-        let x = axis.x(goal.value);
-        line(svg, "goal", x, top - 2.0, x, top + BAR + 2.0);
-    }
-    for peer in measured.peers.iter().filter(|peer| peer.name != "tokio") {
-        let ratio = beside(tokio, peer);
-        let title = format!("{}: {}", peer.name, digits(ratio));
-        let (x, y) = (axis.x(ratio), top + BAR / 2.0);
-        match peer.name.as_str() {
-            "smol" => {
-                let _ = writeln!(
-                    svg,
-                    "  <circle class=\"peer\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.4\">\
-                     <title>{title}</title></circle>"
-                );
-            }
-            _ => {
-                let _ = writeln!(
-                    svg,
-                    "  <path class=\"peer\" d=\"M{x:.1} {:.1}l4.2 4.2l-4.2 4.2l-4.2 -4.2z\">\
-                     <title>{title}</title></path>",
-                    y - 4.2
-                );
-            }
+        let Some(tokio) = measured.peer("tokio") else {
+            continue;
+        };
+        draw_bar(svg, axis, tokio, number, top + number as f64 * BAR);
+        let (x, shade) = match number {
+            0 => (RIGHT + 52.0, "ink"),
+            _ => (RIGHT + 98.0, "soft"),
+        };
+        text(svg, x, base, "end", shade, &digits(tokio.ratio.median));
+        if number == 0 {
+            draw_marks(svg, axis, measured, tokio, top);
         }
     }
 }
 
-/// One bar, its whiskers and its number.
-fn draw_bar(
-    svg: &mut String,
-    axis: &Axis,
-    measured: &Measured,
-    tokio: &Peer,
-    number: usize,
-    top: f64,
-) {
+/// A bar with its whiskers.
+fn draw_bar(svg: &mut String, axis: &Axis, tokio: &Peer, number: usize, top: f64) {
     let ratio = tokio.ratio;
     let (from, to) = (axis.x(ratio.median.min(1.0)), axis.x(ratio.median.max(1.0)));
     let class = if ratio.median >= 1.0 { "win" } else { "loss" };
@@ -212,9 +176,7 @@ fn draw_bar(
     let _ = writeln!(
         svg,
         "  <rect class=\"{class}{shade}\" x=\"{from:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" \
-         height=\"{height}\"><title>{}: {}</title></rect>",
-        measured.allocator,
-        digits(ratio.median)
+         height=\"{height}\"/>"
     );
     let middle = top + height / 2.0;
     let (low, high) = (axis.x(ratio.lower_quartile), axis.x(ratio.upper_quartile));
@@ -222,17 +184,30 @@ fn draw_bar(
     for x in [low, high] {
         line(svg, "whisker", x, middle - 2.5, x, middle + 2.5);
     }
-    if number == 0 {
-        text(
+}
+
+/// Where the bar of the row is, and where the other peers are.
+fn draw_marks(svg: &mut String, axis: &Axis, measured: &Measured, tokio: &Peer, top: f64) {
+    if let Some(goal) = tokio.bar {
+        let x = axis.x(goal.value);
+        line(svg, "goal", x, top - 2.0, x, top + BAR + 1.0);
+    }
+    for peer in measured.peers.iter().filter(|peer| peer.name != "tokio") {
+        let ratio = beside(tokio, peer);
+        let (x, y) = (axis.x(ratio), top + BAR / 2.0 - 0.5);
+        let shape = if peer.name == "smol" { SMOL } else { OTHER };
+        let _ = writeln!(
             svg,
-            WIDTH - 14.0,
-            top + 11.0,
-            "end",
-            "ink",
-            &digits(ratio.median),
+            "  <g transform=\"translate({x:.1} {y:.1})\">{shape}<title>{}: {}</title></g>",
+            peer.name,
+            digits(ratio)
         );
     }
 }
+
+/// Marks of peers, around the origin.
+const SMOL: &str = "<circle class=\"peer\" r=\"3.4\"/>";
+const OTHER: &str = "<path class=\"peer\" d=\"M0 -4.2l4.2 4.2l-4.2 4.2l-4.2 -4.2z\"/>";
 
 fn legend(svg: &mut String, report: &Report) {
     let (mut x, y) = (16.0, 68.0);
@@ -257,11 +232,11 @@ fn legend(svg: &mut String, report: &Report) {
         "the bar",
     );
     entry(
-        "<circle class=\"peer\" cx=\"9\" r=\"3.4\"/>".to_owned(),
+        format!("<g transform=\"translate(9 0)\">{SMOL}</g>"),
         "smol",
     );
     entry(
-        "<path class=\"peer\" d=\"M9 -4.2l4.2 4.2l-4.2 4.2l-4.2 -4.2z\"/>".to_owned(),
+        format!("<g transform=\"translate(9 0)\">{OTHER}</g>"),
         "another peer, or a limit",
     );
     entry(
