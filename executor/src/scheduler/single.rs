@@ -30,33 +30,31 @@
 //!           alone while there are tasks to run (tokio looks at it each time the queue empties,
 //!           which is most of what a spawn-and-join costs there).
 //! Source    the queue pair is that of `tokio::runtime::scheduler::current_thread`.
-//! Reading   `single/shared.rs` (what tasks and other threads know), `single/root.rs` (the main
-//!           future's waker), then this file. Next: `queue/`.
+//! Reading   `single/count.rs` (who holds the executor), `single/shared.rs` (what tasks and other
+//!           threads know), `single/root.rs` (the main future's waker), then this file.
+//! Next: `queue/`.
 
+mod count;
 mod root;
 mod shared;
 
-use super::live::LiveTasks;
-use super::metrics::{Counters, WorkerMetrics};
+use super::metrics::WorkerMetrics;
 use crate::block_on::Entered;
 use crate::budget;
 use crate::driver::Driver;
 use crate::park::Parker;
-use crate::sync::atomic::AtomicBool;
-use crate::sync::{Mutex, UnsafeCell, lock};
+use crate::sync::lock;
 use crate::task::body::{Plain, new_listed_task};
 use crate::task::join::JoinHandle;
 use crate::task::runnable::Runnable;
-use root::Root;
+use root::RootWaker;
 pub(super) use shared::spawn_here;
-use shared::{Current, Inject, Injected, Local, Shared};
+use shared::{Current, Home, Injected, Owner};
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// After how many polls the driver and the inject queue get a look while there is work to do.
@@ -83,7 +81,7 @@ const EVENT_INTERVAL: u32 = 61;
 /// assert_eq!(sum, 41);
 /// ```
 pub struct LocalExecutor {
-    shared: Arc<Shared>,
+    shared: Owner,
     driver: RefCell<Box<dyn Driver>>,
     /// The owner is the thread that made it.
     _not_send: PhantomData<*const ()>,
@@ -92,28 +90,14 @@ pub struct LocalExecutor {
 /// Spawns onto a [`LocalExecutor`] from any thread.
 #[derive(Clone)]
 pub struct SpawnHandle {
-    shared: Arc<Shared>,
+    shared: Home,
 }
 
 impl LocalExecutor {
     /// An executor that sleeps on `driver`.
     pub fn new(driver: impl Driver) -> Self {
-        let shared = Shared {
-            unparker: driver.unparker(),
-            local: UnsafeCell::new(Local {
-                queue: VecDeque::new(),
-                live: LiveTasks::new(0),
-                closed: false,
-            }),
-            inject: Mutex::new(Inject {
-                queue: VecDeque::new(),
-                closed: false,
-            }),
-            injected: AtomicBool::new(false),
-            counters: Counters::default(),
-        };
         Self {
-            shared: Arc::new(shared),
+            shared: Owner::new(driver.unparker()),
             driver: RefCell::new(Box::new(driver)),
             _not_send: PhantomData,
         }
@@ -122,7 +106,7 @@ impl LocalExecutor {
     /// A handle that spawns from any thread.
     pub fn handle(&self) -> SpawnHandle {
         SpawnHandle {
-            shared: self.shared.clone(),
+            shared: self.shared.new_home(),
         }
     }
 
@@ -169,12 +153,9 @@ impl LocalExecutor {
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _entered = Entered::new();
         let _current = Current::set(&self.shared);
-        let root = Arc::new(Root {
-            woken: AtomicBool::new(true),
-            shared: self.shared.clone(),
-        });
-        let waker = Waker::from(root.clone());
-        let mut cx = Context::from_waker(&waker);
+        let root = RootWaker::new(&self.shared);
+        root.wake_by_ref(); // its first poll
+        let mut cx = Context::from_waker(&root);
         let mut future = pin!(future);
         let mut driver = self.driver.borrow_mut();
         let mut polls = 0;

@@ -8,9 +8,12 @@
 use super::*;
 use crate::block_on::block_on;
 use crate::error::JoinError;
-use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread;
 use std::future::{pending, poll_fn};
+use std::sync::Arc;
+use std::task::{Wake, Waker};
 
 fn model(f: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -153,10 +156,43 @@ fn a_task_is_aborted_from_outside() {
     });
 }
 
+/// A driver whose unparker tells, by its count, whether what tasks and threads know of the executor
+/// is still there.
+struct Watched(Parker, Arc<Unparker>);
+
+struct Unparker(Waker);
+
+impl Wake for Unparker {
+    fn wake(self: Arc<Self>) {
+        self.0.wake_by_ref();
+    }
+}
+
+impl Driver for Watched {
+    fn park(&mut self, limit: Option<Duration>) {
+        Driver::park(&mut self.0, limit);
+    }
+
+    fn unparker(&self) -> Waker {
+        self.1.clone().into()
+    }
+}
+
+fn watched() -> (LocalExecutor, Arc<Unparker>) {
+    let parker = Parker::new();
+    let unparker = Arc::new(Unparker(parker.unparker()));
+    let executor = LocalExecutor::new(Watched(parker, unparker.clone()));
+    (executor, unparker)
+}
+
+fn assert_gone(unparker: &Arc<Unparker>) {
+    assert_eq!(Arc::strong_count(unparker), 1, "nobody frees the executor");
+}
+
 #[test]
 fn the_end_of_the_executor_meets_a_wake() {
     model(|| {
-        let executor = LocalExecutor::default();
+        let (executor, unparker) = watched();
         let gift = Arc::new(Gift::default());
         let task = executor.spawn_local(gift.clone().wait());
         executor.block_on(super::super::yield_now());
@@ -164,13 +200,45 @@ fn the_end_of_the_executor_meets_a_wake() {
         drop(executor);
         assert!(task.is_finished(), "dropped here, whoever wakes it");
         thread.join().unwrap();
+        drop(task);
+        assert_gone(&unparker);
+    });
+}
+
+#[test]
+fn the_end_of_the_executor_meets_a_wake_of_its_main_future() {
+    model(|| {
+        let (executor, unparker) = watched();
+        // A waker that outlives its `block_on`, cloned there and dropped elsewhere.
+        let waker = executor.block_on(poll_fn(|cx| Poll::Ready(cx.waker().clone())));
+        let thread = thread::spawn(move || waker.wake());
+        drop(executor);
+        thread.join().unwrap();
+        assert_gone(&unparker);
+    });
+}
+
+#[test]
+fn the_end_of_the_executor_meets_that_of_a_handle_and_a_task() {
+    model(|| {
+        let (executor, unparker) = watched();
+        let task = executor.spawn_local(async {});
+        executor.block_on(super::super::yield_now());
+        let spawner = executor.handle();
+        let thread = thread::spawn(move || {
+            drop(spawner.clone());
+            drop((task, spawner)); // the last of the task: it is freed here
+        });
+        drop(executor);
+        thread.join().unwrap();
+        assert_gone(&unparker);
     });
 }
 
 #[test]
 fn the_end_of_the_executor_meets_a_spawn() {
     model(|| {
-        let executor = LocalExecutor::default();
+        let (executor, unparker) = watched();
         let spawner = executor.handle();
         let drops = Arc::new(AtomicUsize::new(0));
         let counts = CountsDrop(drops.clone());
@@ -181,6 +249,7 @@ fn the_end_of_the_executor_meets_a_spawn() {
         drop(executor);
         thread.join().unwrap();
         assert_eq!(drops.load(Ordering::Relaxed), 1);
+        assert_gone(&unparker);
     });
 }
 

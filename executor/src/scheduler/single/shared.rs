@@ -1,10 +1,15 @@
 //! What the tasks and the other threads know of a one-thread executor, and who may touch what.
 //!
 //! Owns      `Local`, the owner thread's, and `Inject`, behind a lock; see I1 to I3 in `../single.rs`.
+//!           `Shared` itself is held by the executor (`Owner`), and by tasks, handles and wakers of
+//!           the main future (`Home`).
+//! Holds     CURRENT names an executor only on its owner's thread, and only while its `Owner` is
+//!           borrowed: so whoever finds its executor there may touch what is the owner's.
 //! Next: `root.rs`.
 
 use super::super::live::LiveTasks;
 use super::super::metrics::Counters;
+use super::count::Count;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, UnsafeCell, lock, thread_cell};
 use crate::task::body::{Plain, new_listed_task};
@@ -14,8 +19,9 @@ use crate::task::runnable::Runnable;
 use crate::task::schedule::{Schedule, Scheduled};
 use std::collections::VecDeque;
 use std::marker::PhantomData;
-use std::ptr;
-use std::sync::Arc;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::ptr::{self, NonNull};
 use std::task::Waker;
 
 /// What tasks and other threads know of the executor.
@@ -27,13 +33,18 @@ pub(super) struct Shared {
     /// the lock with each push, cleared under the lock when it is drained.
     pub(super) injected: AtomicBool,
     pub(super) unparker: Waker,
+    /// Was the main future woken from another thread? See `root.rs`.
+    pub(super) root_woken: AtomicBool,
     /// Written on the owner's thread.
     pub(super) counters: Counters,
+    count: Count,
 }
 
 pub(super) struct Local {
     pub(super) queue: VecDeque<Runnable>,
     pub(super) live: LiveTasks,
+    /// Was the main future woken on this thread?
+    pub(super) root_woken: bool,
     pub(super) closed: bool,
 }
 
@@ -58,7 +69,119 @@ thread_cell! {
     static CURRENT: *const Shared = ptr::null();
 }
 
+/// The executor's own hold on `Shared`.
+pub(super) struct Owner {
+    shared: NonNull<Shared>,
+}
+
+/// A counted hold on `Shared`: a task's way home.
+pub(super) struct Home {
+    shared: NonNull<Shared>,
+}
+
+// SAFETY: `Shared` is Send and Sync, and `Count` takes its references from any thread.
+unsafe impl Send for Home {}
+// SAFETY: as above.
+unsafe impl Sync for Home {}
+
+impl Owner {
+    pub(super) fn new(unparker: Waker) -> Self {
+        let shared = Shared {
+            local: UnsafeCell::new(Local {
+                queue: VecDeque::new(),
+                live: LiveTasks::new(0),
+                root_woken: false,
+                closed: false,
+            }),
+            inject: Mutex::new(Inject {
+                queue: VecDeque::new(),
+                closed: false,
+            }),
+            injected: AtomicBool::new(false),
+            unparker,
+            root_woken: AtomicBool::new(false),
+            counters: Counters::default(),
+            count: Count::new(),
+        };
+        Self {
+            shared: NonNull::from(Box::leak(Box::new(shared))),
+        }
+    }
+}
+
+impl Deref for Owner {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        // SAFETY: freed after `settle` at the earliest, and only ever shared.
+        unsafe { self.shared.as_ref() }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // SAFETY: an `Owner` does not leave its thread (its executor does not), and it goes once.
+        // Nobody is inside the executor (`Current` borrows the owner), so nobody counts here
+        // from now on.
+        if unsafe { self.count.settle() } {
+            // SAFETY: allocated by `new`, and no reference is left.
+            drop(unsafe { Box::from_raw(self.shared.as_ptr()) });
+        }
+    }
+}
+
+impl Home {
+    pub(super) fn into_raw(self) -> NonNull<Shared> {
+        ManuallyDrop::new(self).shared
+    }
+
+    /// # Safety
+    /// The caller gives up one reference, one that `into_raw` returned or `up` counted.
+    pub(super) unsafe fn from_raw(shared: NonNull<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+impl Deref for Home {
+    type Target = Shared;
+
+    #[inline]
+    fn deref(&self) -> &Shared {
+        // SAFETY: our reference keeps it alive, and it is only ever shared.
+        unsafe { self.shared.as_ref() }
+    }
+}
+
+impl Clone for Home {
+    #[inline]
+    fn clone(&self) -> Self {
+        self.new_home()
+    }
+}
+
+impl Drop for Home {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: our reference goes. Inside the executor, so on the owner's thread and before
+        // `settle`, it counts here.
+        if unsafe { self.count.down(self.is_current()) } {
+            // SAFETY: allocated by `Owner::new`, and no reference is left.
+            drop(unsafe { Box::from_raw(self.shared.as_ptr()) });
+        }
+    }
+}
+
 impl Shared {
+    /// One more reference.
+    #[inline]
+    pub(super) fn new_home(&self) -> Home {
+        // SAFETY: as in `Home::drop`. We are borrowed, so there is a reference to make it from.
+        unsafe { self.count.up(self.is_current()) }
+        Home {
+            shared: NonNull::from(self),
+        }
+    }
+
     /// # Safety
     /// The caller is on the owner's thread. `f` runs no user code: it would come back here.
     #[inline]
@@ -67,6 +190,7 @@ impl Shared {
         self.local.with_mut(|local| f(unsafe { &mut *local }))
     }
 
+    #[inline]
     pub(super) fn is_current(&self) -> bool {
         ptr::eq(CURRENT.get(), self)
     }
@@ -120,14 +244,11 @@ impl Shared {
 
     /// # Safety
     /// The caller is on the owner's thread.
-    pub(super) unsafe fn spawn_here<F: Future + 'static>(
-        self: &Arc<Self>,
-        future: F,
-    ) -> JoinHandle<F::Output>
+    pub(super) unsafe fn spawn_here<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output>
     where
         F::Output: 'static,
     {
-        let (runnable, handle, task) = new_listed_task(Plain(future), self.clone());
+        let (runnable, handle, task) = new_listed_task(Plain(future), self.new_home());
         // SAFETY: the owner's thread; moving pointers runs no user code.
         let refused = unsafe {
             self.with_local(|local| {
@@ -145,7 +266,7 @@ impl Shared {
     }
 }
 
-impl Schedule for Arc<Shared> {
+impl Schedule for Home {
     const CANCEL_IN_PLACE: bool = false;
 
     /// (7) To the local queue on the owner's thread, through the inject queue from any other.
@@ -191,23 +312,21 @@ where
     if shared.is_null() {
         return Err(future);
     }
-    // SAFETY: CURRENT is set while the executor's own reference to `shared` lives (`Current`),
-    // and it was made by `Arc::as_ptr`; the Arc is borrowed, not owned, hence ManuallyDrop.
-    let shared = unsafe { std::mem::ManuallyDrop::new(Arc::from_raw(shared)) };
-    // SAFETY: CURRENT is set only on the owner's thread.
-    Ok(unsafe { shared.spawn_here(future) })
+    // SAFETY: CURRENT is set only while the executor's `Owner` lives (`Current` borrows it), and
+    // only on the owner's thread.
+    Ok(unsafe { (*shared).spawn_here(future) })
 }
 
 /// The thread is inside an executor until this is dropped; then inside the one before it.
 pub(super) struct Current<'a> {
     before: *const Shared,
-    _executor: PhantomData<&'a Arc<Shared>>,
+    _executor: PhantomData<&'a Owner>,
 }
 
 impl<'a> Current<'a> {
-    pub(super) fn set(shared: &'a Arc<Shared>) -> Self {
+    pub(super) fn set(owner: &'a Owner) -> Self {
         Self {
-            before: CURRENT.replace(Arc::as_ptr(shared)),
+            before: CURRENT.replace(owner.shared.as_ptr()),
             _executor: PhantomData,
         }
     }
