@@ -174,6 +174,20 @@ impl Task {
     }
 }
 
+impl Task {
+    /// As drop, for who is most likely the last.
+    #[inline]
+    pub(crate) fn drop_last(self) {
+        let pointer = self.into_raw();
+        // SAFETY: we own one reference and give it up here; as in `drop_references`.
+        unsafe {
+            if pointer.as_ref().state.drop_last_reference() {
+                (pointer.as_ref().vtable.free)(pointer);
+            }
+        }
+    }
+}
+
 impl Clone for Task {
     fn clone(&self) -> Self {
         self.header().state.add_reference();

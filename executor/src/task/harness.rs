@@ -19,7 +19,7 @@ use super::cell::{Cell, Header, JoinWaker, Stage, Task, VTable, drop_references}
 use super::runnable::Runnable;
 use super::schedule::{Schedule, Scheduled, TaskId};
 use super::waker::WakerRef;
-use super::word::{Abort, ToIdle, ToRunning};
+use super::word::{Abort, ToComplete, ToIdle, ToRunning};
 use crate::budget;
 use crate::error::{JoinError, PanicReport, contain};
 use std::any::Any;
@@ -170,28 +170,26 @@ where
             })
         }
     });
-    let state = cell.prefix.header.state.transition_to_complete();
-    if !state.has_join_interest() {
-        // SAFETY: I2: no handle, so the output is the completer's to drop, once.
-        contain(|| unsafe { drop_output::<F, T, S>(pointer) });
-    } else if state.has_join_waker() {
-        cell.join_waker.with(|waker| {
-            // SAFETY: I4: COMPLETE and JOIN_WAKER are set, so the handle leaves the field alone
-            // for good. By reference: the handle may be comparing it right now.
-            let waker = unsafe { &*waker }.as_ref();
-            contain(|| waker.expect("JOIN_WAKER without a waker").wake_by_ref());
-        });
-    }
+    // Off the list first, so that the list's reference can go in the same step as ours.
     // SAFETY: written before the task was first scheduled, which happened before this.
     let slot = cell.prefix.header.slot.with(|slot| unsafe { *slot });
-    let listed = cell
-        .prefix
-        .scheduler
-        .release(slot)
-        .map(Task::into_raw)
-        .is_some();
+    let listed = cell.prefix.scheduler.release(slot).map(Task::into_raw);
+    let references = 1 + usize::from(listed.is_some());
+    match cell.prefix.header.state.transition_to_complete(references) {
+        ToComplete::Done => return,
+        ToComplete::Wake => {
+            // SAFETY: I4: COMPLETE and JOIN_WAKER are set, so the waker is ours, once; the handle
+            // may compare its bytes right now, but writes and drops them no more, nor does `free`.
+            let waker = cell
+                .join_waker
+                .with(|waker| unsafe { std::ptr::read(waker) });
+            contain(|| waker.expect("JOIN_WAKER without a waker").wake());
+        }
+        // SAFETY: I2: no handle, so the output is the completer's to drop, once.
+        ToComplete::Orphan => contain(|| unsafe { drop_output::<F, T, S>(pointer) }),
+    }
     // SAFETY: the caller's reference, and the list's when it gave one back.
-    unsafe { drop_references(pointer, 1 + usize::from(listed)) }
+    unsafe { drop_references(pointer, references) }
 }
 
 /// A runnable cannot be run, for a reason of its scheduler's.
@@ -301,7 +299,13 @@ where
         cell.stage.with_mut(|_| ());
         cell.join_waker.with_mut(|_| ());
     }
-    if !cell.prefix.header.state.load().is_complete() {
+    let state = cell.prefix.header.state.load();
+    if state.is_complete() && state.has_join_waker() {
+        // SAFETY: nobody else is left. I4: the completer took the waker out.
+        cell.join_waker
+            .with_mut(|waker| std::mem::forget(unsafe { std::mem::take(&mut *waker) }));
+    }
+    if !state.is_complete() {
         // SAFETY: never completed, so the stage is still the future; nobody else is left.
         let drop_future =
             |stage: *mut Stage<F, T>| unsafe { ManuallyDrop::drop(&mut (*stage).future) };

@@ -187,6 +187,7 @@ impl<T> JoinHandle<T> {
         // the only read; the type is right by `from_raw`.
         unsafe {
             (task.header().vtable.read_output)(task.as_raw(), output.as_mut_ptr().cast());
+            task.drop_last();
             output.assume_init()
         }
     }

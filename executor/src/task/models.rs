@@ -268,7 +268,8 @@ fn a_handle_that_registers_meets_completion() {
             poll(&mut handle, &waker).expect("it is complete")
         });
         assert_eq!(output.value(), 7);
-        drop((output, handle));
+        drop((output, handle, waker));
+        assert_eq!(Arc::strong_count(&called), 1, "its waker is dropped once");
         bench.assert_gone(Some(true));
     });
 }

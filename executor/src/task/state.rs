@@ -14,14 +14,17 @@
 //! | set/clear JOIN_WAKER            | AcqRel   | complete: the waker's bytes                   |
 //! | add a reference                 | Relaxed  | made from one that exists; orders nothing     |
 //! | drop a reference                | AcqRel   | all other drops: uses happen before the free  |
+//! | drop the last one               | Acquire  | the same: a load that finds nobody else       |
 //!
 //! Everything that is weaker than AcqRel is said at the operation. On x86-64 a locked instruction
 //! is a full barrier whatever the ordering, so the orderings cost nothing here; the number of
-//! locked instructions does. A task that is spawned, run once and joined takes four.
+//! locked instructions does. A task that is spawned, run once and then joined takes two, to_running
+//! and complete; a handle that waits for it two more, for its waker and for the reference with
+//! which the completer calls it.
 //!
 //! Next: `cell.rs`.
 
-use super::word::{Abort, COMPLETE, REFERENCE, RUNNING, Snapshot, ToIdle, ToRunning, Wake};
+use super::word::{Abort, REFERENCE, Snapshot, ToComplete, ToIdle, ToRunning, Wake};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// Past this many references something leaks them in a loop. Half the range, so that threads
@@ -99,16 +102,10 @@ impl State {
         self.apply(Snapshot::shutdown)
     }
 
-    /// The output is stored: RUNNING goes, COMPLETE comes, in one step that cannot fail. Returns
-    /// what the word says now: whether a handle wants the output, and has left a waker.
+    /// Call when the output is stored. `references`: how many the caller gives up.
     #[inline]
-    pub(crate) fn transition_to_complete(&self) -> Snapshot {
-        let before = Snapshot(self.word.fetch_xor(RUNNING | COMPLETE, Ordering::AcqRel));
-        debug_assert!(
-            before.is_running() && !before.is_complete(),
-            "{before:?} completed"
-        );
-        Snapshot(before.0 ^ (RUNNING | COMPLETE))
+    pub(crate) fn transition_to_complete(&self, references: usize) -> ToComplete {
+        self.apply(|state| state.complete(references))
     }
 
     pub(crate) fn set_join_waker(&self) -> bool {
@@ -138,6 +135,14 @@ impl State {
         if self.word.load(Ordering::Relaxed) > MAX_REFERENCES {
             std::process::abort();
         }
+    }
+
+    /// One reference less, most likely the last. True: it was, free the cell.
+    #[inline]
+    pub(crate) fn drop_last_reference(&self) -> bool {
+        // Acquire: pairs with the drops of the others. Nobody is left to change the word, so a load
+        // does for a locked instruction.
+        self.load().references() == 1 || self.drop_references(1)
     }
 
     /// `count` references less. True: they were the last, free the cell.

@@ -20,7 +20,8 @@
 //!              completer drops the output.
 //!           I3 COMPLETE is final, and RUNNING and COMPLETE exclude each other.
 //!           I4 the join handle alone sets JOIN_WAKER and writes the waker field while the bit
-//!              is clear; the completer reads the field only when it finds the bit set.
+//!              is clear. A completer that finds the bit set takes the waker out; the bytes stay
+//!              for a handle that compares them, and nobody drops them again.
 //!           I5 the cell is freed by whoever takes the count from one to zero.
 //!
 //! Source    the bits are those of tokio's `runtime/task/state.rs` and async-task's `state.rs`,
@@ -55,6 +56,17 @@ pub(crate) enum ToRunning {
     Cancel,
     /// It is complete already; the runnable was a husk and its reference is still to be dropped.
     Husk,
+}
+
+/// What is to be done when the output is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ToComplete {
+    /// Nothing: the output is the handle's, and the completer's references are gone with it.
+    Done,
+    /// The same, but the handle waits: take its waker out and call it, then give them up.
+    Wake,
+    /// There is no handle: drop the output, then give them up.
+    Orphan,
 }
 
 /// What is to be done after a poll that returned `Pending`.
@@ -184,6 +196,24 @@ impl Snapshot {
             },
             next,
         )
+    }
+
+    /// The output is stored: RUNNING goes, COMPLETE comes. With a handle that does not wait the
+    /// completer's references go in the same step: nothing in the cell is of use to it any more.
+    pub(super) fn complete(self, references: usize) -> (ToComplete, Self) {
+        debug_assert!(
+            self.is_running() && !self.is_complete(),
+            "{self:?} cannot complete"
+        );
+        let next = self.without(RUNNING).with(COMPLETE);
+        if !self.has_join_interest() {
+            return (ToComplete::Orphan, next);
+        }
+        if self.has_join_waker() {
+            return (ToComplete::Wake, next);
+        }
+        debug_assert!(self.references() > references, "{self:?}: no handle's");
+        (ToComplete::Done, Self(next.0 - references * REFERENCE))
     }
 
     /// A waker is called and consumed.

@@ -17,9 +17,11 @@ enum Runner {
     Polling,
     /// The future goes next, then the output is stored.
     Retiring,
-    /// COMPLETE is set; the output is the runner's to drop when there is no handle, and the
-    /// references go last.
-    Leaving,
+    /// The output is about to be stored. With the reference of the list of live tasks?
+    Completing(bool),
+    /// COMPLETE is set and the handle woken, or the output dropped; the references go last, with
+    /// that of the list?
+    Leaving(bool),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,7 +132,11 @@ impl Ghost {
         let word = self.snapshot();
         let holders = self.runnables
             + self.husks
-            + u8::from(self.runner.is_some())
+            + match self.runner {
+                None => 0,
+                Some(Runner::Completing(listed) | Runner::Leaving(listed)) => 1 + u8::from(listed),
+                Some(Runner::Polling | Runner::Retiring) => 1,
+            }
             + self.wakers
             + u8::from(self.listed)
             + u8::from(self.handle.is_some())
@@ -141,7 +147,10 @@ impl Ghost {
         }
         assert_eq!(word.references(), usize::from(holders), "I5: {self:?}");
         assert!(holders > 0, "I5: nobody is left to free it: {self:?}");
-        let owns_stage = matches!(self.runner, Some(Runner::Polling | Runner::Retiring));
+        let owns_stage = matches!(
+            self.runner,
+            Some(Runner::Polling | Runner::Retiring | Runner::Completing(_))
+        );
         assert_eq!(word.is_running(), owns_stage, "I2: {self:?}");
         assert!(!(word.is_running() && word.is_complete()), "I3: {self:?}");
         assert!(self.runnables <= 1, "I1: {self:?}");
@@ -222,22 +231,40 @@ impl Ghost {
         step("poll: Ready", self.runner == Some(Runner::Polling), &|g| {
             g.runner = Some(Runner::Retiring);
         });
-        step("complete", self.runner == Some(Runner::Retiring), &|g| {
+        step(
+            "off the list",
+            self.runner == Some(Runner::Retiring),
+            &|g| {
+                g.runner = Some(Runner::Completing(std::mem::take(&mut g.listed)));
+            },
+        );
+        let completing = match self.runner {
+            Some(Runner::Completing(listed)) => Some(listed),
+            _ => None,
+        };
+        step("complete", completing.is_some(), &|g| {
+            let listed = completing == Some(true);
             assert_eq!(g.stage, Stage::Future);
             g.stage = Stage::Output;
-            let word = g.apply(State::transition_to_complete);
-            g.runner = Some(Runner::Leaving);
-            if !word.has_join_interest() {
-                g.take_output();
-            } else {
-                let waiting = g.handle == Some(Handle::Waiting);
-                assert_eq!(word.has_join_waker(), waiting, "I4: {g:?}");
+            let waiting = g.handle == Some(Handle::Waiting);
+            let action = g.apply(|state| state.transition_to_complete(1 + usize::from(listed)));
+            g.runner = Some(Runner::Leaving(listed));
+            match action {
+                ToComplete::Done => {
+                    assert!(g.handle == Some(Handle::Quiet), "{g:?}");
+                    g.runner = None;
+                }
+                ToComplete::Wake => assert!(waiting, "I4: {g:?}"),
+                ToComplete::Orphan => g.take_output(),
             }
         });
-        step("leave", self.runner == Some(Runner::Leaving), &|g| {
+        let leaving = match self.runner {
+            Some(Runner::Leaving(listed)) => Some(listed),
+            _ => None,
+        };
+        step("leave", leaving.is_some(), &|g| {
             g.runner = None;
-            let listed = std::mem::take(&mut g.listed);
-            g.drop_references(1 + usize::from(listed));
+            g.drop_references(1 + usize::from(leaving == Some(true)));
         });
         let polling = self.runner == Some(Runner::Polling);
         let has_waker = self.wakers > 0 || polling;
@@ -306,7 +333,9 @@ impl Ghost {
             &|g| {
                 g.handle = None;
                 g.take_output();
-                g.drop_references(1);
+                if g.apply(State::drop_last_reference) {
+                    g.free();
+                }
             },
         );
         // The word as the handle sees it may be older than the transition: both are tried
