@@ -20,7 +20,8 @@
 //!    `block_on.rs` (the smallest executor), `driver.rs` (what a worker sleeps on)
 //! 2. `task/`: `schedule.rs`, `word.rs`, `state.rs`, `cell.rs`, `waker.rs`, `runnable.rs`,
 //!    `harness.rs`, `join.rs`, `body.rs`, `promise.rs`, `completion/`
-//! 3. `scheduler/`: `yield_now.rs`, `live.rs`, `metrics.rs`, `single.rs`, `queue/`, `multi/`, `spawn.rs`
+//! 3. `scheduler/`: `yield_now.rs`, `live.rs`, `fifo.rs`, `metrics.rs`, `single.rs`, `queue/`,
+//!    `multi/`, `spawn.rs`
 //! 4. `group/`: `join_set.rs`, `failure.rs`, `inbox.rs`, `task_group.rs`
 //! 5. `pool/`: `cpus.rs`, `executor.rs`, `sequential.rs`, `thread/`, `process/`
 //! 6. [`testing`]: the promises of `Executor`, as checks

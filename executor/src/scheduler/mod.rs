@@ -1,9 +1,10 @@
 //! WHAT NEXT: which task runs next, and on which thread.
 //!
-//! Reading order: `yield_now.rs`, `live.rs` (the tasks that exist), `metrics.rs` (what a worker has
-//! done), `single.rs` (one thread), `queue/` and `multi/` (many threads), `spawn.rs` (onto whichever
-//! of them this thread is in).
+//! Reading order: `yield_now.rs`, `live.rs` (the tasks that exist), `fifo.rs` (a run queue),
+//! `metrics.rs` (what a worker has done), `single.rs` (one thread), `queue/` and `multi/` (many
+//! threads), `spawn.rs` (onto whichever of them this thread is in).
 
+mod fifo;
 mod live;
 mod metrics;
 mod multi;

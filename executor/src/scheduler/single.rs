@@ -197,7 +197,7 @@ impl LocalExecutor {
 
     fn next_task(&self) -> Option<Runnable> {
         // SAFETY: the owner's thread; a pop runs no user code.
-        unsafe { self.shared.with_local(|local| local.queue.pop_front()) }
+        unsafe { self.shared.with_local(|local| local.queue.pop()) }
     }
 
     fn ready_tasks(&self) -> usize {

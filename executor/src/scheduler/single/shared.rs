@@ -7,6 +7,7 @@
 //!           borrowed: so whoever finds its executor there may touch what is the owner's.
 //! Next: `root.rs`.
 
+use super::super::fifo::Fifo;
 use super::super::live::LiveTasks;
 use super::super::metrics::Counters;
 use super::count::Count;
@@ -41,7 +42,7 @@ pub(super) struct Shared {
 }
 
 pub(super) struct Local {
-    pub(super) queue: VecDeque<Runnable>,
+    pub(super) queue: Fifo,
     pub(super) live: LiveTasks,
     /// Was the main future woken on this thread?
     pub(super) root_woken: bool,
@@ -88,7 +89,7 @@ impl Owner {
     pub(super) fn new(unparker: Waker) -> Self {
         let shared = Shared {
             local: UnsafeCell::new(Local {
-                queue: VecDeque::new(),
+                queue: Fifo::default(),
                 live: LiveTasks::new(0),
                 root_woken: false,
                 closed: false,
@@ -231,10 +232,10 @@ impl Shared {
             self.with_local(|local| {
                 for entry in work {
                     match entry {
-                        Injected::Wake(runnable) => local.queue.push_back(runnable),
+                        Injected::Wake(runnable) => local.queue.push(runnable),
                         Injected::Spawn(runnable, task) => {
                             local.live.insert(task);
-                            local.queue.push_back(runnable);
+                            local.queue.push(runnable);
                         }
                     }
                 }
@@ -256,7 +257,7 @@ impl Shared {
                     return Some((runnable, task));
                 }
                 local.live.insert(task);
-                local.queue.push_back(runnable);
+                local.queue.push(runnable);
                 None
             })
         };
@@ -277,7 +278,7 @@ impl Schedule for Home {
             // before the executor's own reference goes, so it is alive.
             let shared = unsafe { &*CURRENT.get() };
             // SAFETY: the owner's thread; a push runs no user code.
-            unsafe { shared.with_local(|local| local.queue.push_back(scheduled.into_runnable())) };
+            unsafe { shared.with_local(|local| local.queue.push(scheduled.into_runnable())) };
             return;
         }
         let shared = scheduled.scheduler().clone();
