@@ -77,6 +77,9 @@ pub struct WorkerExit {
     pub code: Option<i32>,
     /// The limit that ended it, if one did.
     pub limit: Option<Limit>,
+    /// The crossing at which the job was: decoding its argument, or encoding its result. `None`
+    /// when its function was running.
+    pub crossing: Option<Crossing>,
 }
 
 /// A limit of the pool's that a worker reached.
@@ -230,8 +233,12 @@ impl fmt::Display for WorkerExit {
             (None, None) => write!(f, "process {} is gone", self.pid)?,
         }
         match self.limit {
-            Some(Limit::Memory) => f.write_str(" when it had reached its memory limit"),
-            Some(Limit::CpuTime) => f.write_str(" because its job had used up its CPU time"),
+            Some(Limit::Memory) => f.write_str(" when it had reached its memory limit")?,
+            Some(Limit::CpuTime) => f.write_str(" because its job had used up its CPU time")?,
+            None => {}
+        }
+        match self.crossing {
+            Some(crossing) => write!(f, ", while {crossing}"),
             None => Ok(()),
         }
     }

@@ -14,7 +14,7 @@ tests![
     an_argument_that_cannot_be_decoded_fails_its_job_alone,
     a_result_that_cannot_be_encoded_fails_its_job_alone,
     a_result_that_cannot_be_decoded_fails_its_job_alone,
-    a_codec_that_ends_the_worker_costs_its_job_alone,
+    a_codec_that_ends_the_worker_costs_its_job_alone_and_is_named,
     an_argument_that_does_not_match_its_own_form_is_refused,
     payloads_of_every_size_arrive_whole,
     large_payloads_in_both_directions_at_once_do_not_block,
@@ -28,11 +28,13 @@ enum Mood {
     Fails,
     Panics,
     Exits,
+    Aborts,
 }
 
 impl Mood {
     fn of(byte: u8) -> Mood {
-        [Mood::Fine, Mood::Fails, Mood::Panics, Mood::Exits][usize::from(byte)]
+        use Mood::{Aborts, Exits, Fails, Fine, Panics};
+        [Fine, Fails, Panics, Exits, Aborts][usize::from(byte)]
     }
 
     fn show(self) -> Result<(), &'static str> {
@@ -41,6 +43,7 @@ impl Mood {
             Mood::Fails => Err("not today"),
             Mood::Panics => panic!("not at all"),
             Mood::Exits => process::exit(3),
+            Mood::Aborts => process::abort(),
         }
     }
 }
@@ -140,21 +143,28 @@ fn a_result_that_cannot_be_decoded_fails_its_job_alone() {
     }
 }
 
-fn a_codec_that_ends_the_worker_costs_its_job_alone() {
+fn a_codec_that_ends_the_worker_costs_its_job_alone_and_is_named() {
     let pool = pool(1);
-    let in_decode = pool
-        .submit(|_: Moody| (), argument(Mood::Fine, Mood::Exits))
-        .join()
-        .map(drop);
-    let in_encode = pool
-        .submit(moody_result, (Mood::Exits as u8, 0))
-        .join()
-        .map(drop);
-    for result in [in_decode, in_encode] {
-        match result {
-            Err(JoinError::WorkerDied(exit)) => assert_eq!(exit.code, Some(3)),
-            other => panic!("{other:?}"),
+    for (mood, code) in [(Mood::Exits, Some(3)), (Mood::Aborts, None)] {
+        let in_decode = argument(Mood::Fine, mood);
+        let in_decode = pool.submit(|_: Moody| (), in_decode).join().map(drop);
+        let in_encode = pool.submit(moody_result, (mood as u8, 0)).join().map(drop);
+        let crossings = [Crossing::DecodeArgument, Crossing::EncodeResult];
+        for (result, crossing) in [in_decode, in_encode].into_iter().zip(crossings) {
+            let error = result.unwrap_err();
+            let text = error.to_string();
+            let JoinError::WorkerDied(exit) = error else {
+                panic!("{error:?}");
+            };
+            assert_eq!((exit.code, exit.crossing), (code, Some(crossing)), "{text}");
+            assert!(text.contains(&crossing.to_string()), "{text}");
         }
+    }
+    // A function is no crossing, whatever came before it.
+    let die = |_: u8| -> u8 { process::exit(4) };
+    match pool.submit(die, 1).join() {
+        Err(JoinError::WorkerDied(exit)) => assert_eq!((exit.code, exit.crossing), (Some(4), None)),
+        other => panic!("{other:?}"),
     }
     assert_eq!(pool.submit(|n: u32| n + 1, 1).join().unwrap(), 2);
 }

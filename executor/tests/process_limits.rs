@@ -234,7 +234,12 @@ fn a_job_that_takes_too_much_memory_ends_and_the_error_names_the_limit() {
         let JoinError::WorkerDied(exit) = error else {
             panic!("{error}");
         };
-        assert_eq!(exit.signal, Some(libc::SIGABRT), "{text}");
+        assert_eq!(
+            (exit.signal, exit.limit),
+            (Some(libc::SIGABRT), Some(Limit::Memory)),
+            "{text}"
+        );
+        assert!(text.contains("memory limit"), "{text}");
     }
     // An abort of another kind is not blamed on memory, and a job may ask before it takes.
     let abort = |(): ()| -> () { process::abort() };

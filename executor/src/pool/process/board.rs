@@ -34,6 +34,7 @@
 //! Source    io_uring's submission queue, LMAX's disruptor. Next: `image.rs`.
 
 use super::bell::{Bell, NOBODY};
+use super::scene::Scene;
 use super::slot::{SlotWord, State};
 use super::sys;
 use super::wire::{BODY, Kind, MAX_PAYLOAD, Payload};
@@ -62,6 +63,7 @@ struct Page {
     closing: Line<AtomicU32>,
     doze: Line<Bell>,
     answers: Line<Bell>,
+    scene: Line<Scene>,
     slots: [Slot; SLOTS],
     bodies: [UnsafeCell<[u8; BODY]>; SLOTS],
 }
@@ -237,6 +239,11 @@ impl Board {
             bytes.set_len(length);
         }
         bytes
+    }
+
+    /// What the worker was doing when it died; by the worker, what it is doing.
+    pub(super) fn scene(&self) -> &Scene {
+        &self.page().scene.0
     }
 
     /// `who` is to be told of the next answer, and looks for answers after this call.

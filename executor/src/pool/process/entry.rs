@@ -25,6 +25,7 @@
 
 use super::image::Images;
 use super::panics::{PanicText, catch};
+use super::scene::{Scene, Step};
 use super::wire::{Kind, MAX_PAYLOAD};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -39,7 +40,7 @@ const MAGIC: u64 = 0xf0e1_7a7c_a15e_ed5d;
 #[repr(C)]
 pub(super) struct Entry {
     magic: u64,
-    run: fn(&[u8]) -> Reply,
+    run: fn(&[u8], &Scene) -> Reply,
 }
 
 /// What a worker answers to a job.
@@ -83,8 +84,9 @@ impl Entry {
     }
 
     /// Runs the job: decodes the argument, calls the function, encodes the result.
-    pub(super) fn run(&self, argument: &[u8]) -> Reply {
-        (self.run)(argument)
+    /// The scene is told how far it is.
+    pub(super) fn run(&self, argument: &[u8], scene: &Scene) -> Reply {
+        (self.run)(argument, scene)
     }
 }
 
@@ -104,7 +106,7 @@ where
 }
 
 /// The body of every job, in the worker. Private: reached only through an `Entry` (E1).
-fn run<F, A, R>(argument: &[u8]) -> Reply
+fn run<F, A, R>(argument: &[u8], scene: &Scene) -> Reply
 where
     F: Fn(A) -> R + Copy + 'static,
     A: DeserializeOwned,
@@ -117,11 +119,13 @@ where
              everything it needs as its argument"
         );
     }
+    scene.enter(Step::Decoding);
     let argument = match catch(|| decode::<A>(argument)) {
         Ok(Ok(argument)) => argument,
         Ok(Err(reason)) => return Reply::text(Kind::BadArgument, reason),
         Err(panic) => return Reply::text(Kind::BadArgument, panicked(&panic)),
     };
+    scene.enter(Step::Running);
     let result = catch(|| {
         // SAFETY: F has no size, so there is nothing to read and any aligned pointer will do. A
         // value of F exists in the process that sent this entry (E1), and F is Copy: this is
@@ -130,7 +134,10 @@ where
         function(argument)
     });
     match result {
-        Ok(result) => encode_result(result),
+        Ok(result) => {
+            scene.enter(Step::Encoding);
+            encode_result(result)
+        }
         Err(panic) => Reply::panicked(&panic),
     }
 }
@@ -211,7 +218,7 @@ mod tests {
         let images = Images::now();
         let address = Entry::of(&double).address();
         let entry = Entry::at(address, &images).unwrap();
-        let reply = entry.run(&encode(&21_u32).unwrap());
+        let reply = entry.run(&encode(&21_u32).unwrap(), &Scene::default());
         assert_eq!(
             (reply.kind, decode::<u32>(&reply.payload)),
             (Kind::Done, Ok(42))
@@ -224,7 +231,7 @@ mod tests {
         let address = Entry::of(&double).address();
         let heap = Box::new(Entry {
             magic: MAGIC,
-            run: |_| Reply::unknown_entry(),
+            run: |_, _| Reply::unknown_entry(),
         });
         let wrong = [
             0,
@@ -242,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_a_reply_with_its_message() {
-        let reply = Entry::of(&double).run(&encode(&u32::MAX).unwrap());
+        let reply = Entry::of(&double).run(&encode(&u32::MAX).unwrap(), &Scene::default());
         let (message, ..): PanicText = decode(&reply.payload).unwrap();
         assert_eq!(
             (reply.kind, message.as_str()),
@@ -258,6 +265,9 @@ mod tests {
             Err("1 bytes are left over".to_owned())
         );
         assert!(decode::<(u8, u8, u8)>(&bytes).is_err());
-        assert_eq!(Entry::of(&double).run(&[]).kind, Kind::BadArgument);
+        assert_eq!(
+            Entry::of(&double).run(&[], &Scene::default()).kind,
+            Kind::BadArgument
+        );
     }
 }

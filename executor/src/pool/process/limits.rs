@@ -35,9 +35,13 @@ impl Limits {
         cpu_s: u64::MAX,
     };
 
+    pub(super) fn has_memory(&self) -> bool {
+        self.memory_bytes != u64::MAX
+    }
+
     /// By a worker, once it has what it needs for itself.
     pub(super) fn begin(&self) {
-        if self.memory_bytes != u64::MAX
+        if self.has_memory()
             && let Ok(size) = sys::address_space()
         {
             sys::lower_limit(libc::RLIMIT_AS, size.saturating_add(self.memory_bytes));

@@ -18,7 +18,7 @@
 //! Reading order:
 //! - what is shared: `sys.rs` and `sys/process.rs` (system calls), `wire.rs` (kinds and payloads),
 //!   `memory.rs` (long payloads), `bell.rs` and `slot.rs` (the two protocols of shared memory),
-//!   `board.rs` (jobs and answers in it), `image.rs` (whose code is known), `panics.rs`,
+//!   `scene.rs` (what a dead worker was doing), `board.rs` (jobs and answers in it), `image.rs` (whose code is known), `panics.rs`,
 //!   `limits.rs`, `entry.rs` (a job's code as an address),
 //!   `control.rs` (what pool and server say)
 //! - the other processes: `worker.rs`, `server.rs`, `fork_server.rs` (how a program starts it)
@@ -42,6 +42,7 @@ mod memory;
 mod panics;
 mod policy;
 mod pool;
+mod scene;
 mod server;
 mod setup;
 mod shared;

@@ -34,6 +34,7 @@ use super::image::Images;
 use super::limits::Limits;
 use super::memory::Memory;
 use super::panics;
+use super::scene::{AbortWatch, Step};
 use super::sys;
 use super::wire::{BODY, Kind, Payload};
 use std::io::{self, Write};
@@ -97,6 +98,11 @@ fn work(post: Post) -> io::Result<()> {
         images: post.images,
         limits: post.limits,
     };
+    // Before there is a limit to reach.
+    let _watch = post
+        .limits
+        .has_memory()
+        .then(|| AbortWatch::new(desk.board.scene()));
     post.limits.begin();
     let mut number = 1;
     loop {
@@ -132,7 +138,7 @@ impl Desk {
         self.limits.before_job();
         let begin = Instant::now();
         let run = |argument: &[u8]| match Entry::at(entry, &self.images) {
-            Some(entry) => entry.run(argument),
+            Some(entry) => entry.run(argument, self.board.scene()),
             None => Reply::unknown_entry(),
         };
         let reply = match length <= BODY {
@@ -140,6 +146,7 @@ impl Desk {
             false => run(&Memory::receive(&self.channel, number, length)?.read()?),
         };
         let took = begin.elapsed();
+        self.board.scene().enter(Step::Between);
         flush_stdout(); // W2
         let (kind, result) = match reply.payload.len() <= BODY {
             true => (reply.kind, Payload::Bytes(reply.payload)),

@@ -213,7 +213,12 @@ impl Crew {
                 |status| libc::WIFEXITED(status),
                 |status| libc::WEXITSTATUS(status),
             ),
-            limit: (has_cpu_limit && signal == Some(libc::SIGXCPU)).then_some(Limit::CpuTime),
+            limit: match signal {
+                Some(libc::SIGXCPU) if has_cpu_limit => Some(Limit::CpuTime),
+                Some(libc::SIGABRT) => member.board.scene().limit(),
+                _ => None,
+            },
+            crossing: member.board.scene().crossing(),
         }
     }
 
