@@ -97,39 +97,61 @@ pub(crate) fn now() -> Instant {
     with_current(|current| current.shared.timers.clock().now()).unwrap_or_else(Instant::now)
 }
 
+/// A timer that runs, and the runtime that will fire it.
+pub(crate) struct Timer {
+    pub(crate) entry: Arc<Entry>,
+    /// The address of its `Shared`: a name, not a reference. (One that is used again belongs to a
+    /// runtime whose predecessor has abandoned its timers.)
+    home: usize,
+}
+
+impl Timer {
+    /// Is this thread on another runtime than the one that will fire it?
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        with_current(|current| name(&current.shared) != self.home).unwrap_or(false)
+    }
+}
+
+fn name(shared: &Arc<Shared>) -> usize {
+    Arc::as_ptr(shared).addr()
+}
+
 /// Starts a timer on the current runtime, which calls `waker` at `deadline`.
 ///
 /// # Panics
 /// If there is no runtime, or it has been shut down.
 #[track_caller]
-pub(crate) fn start_timer(deadline: Instant, waker: Waker) -> Arc<Entry> {
+pub(crate) fn start_timer(deadline: Instant, waker: Waker) -> Timer {
     let mut waker = Some(waker);
     let started = with_current(|current| {
         let deadline = current.shared.timers.clock().nanos(deadline);
         let waker = waker.take()?;
-        match &mut current.list {
-            List::Own(fresh) => Some(Ok(fresh.start(deadline, waker))),
-            List::Shelf(shelf) => Some(Ok(shelf.start(deadline, waker))),
-            List::None => Some(Err((current.shared.clone(), deadline, waker))),
-        }
+        let entry = match &mut current.list {
+            List::Own(fresh) => fresh.start(deadline, waker),
+            List::Shelf(shelf) => shelf.start(deadline, waker),
+            List::None => return Some(Err((current.shared.clone(), deadline, waker))),
+        };
+        let home = name(&current.shared);
+        Some(Ok(Timer { entry, home }))
     });
     match started.flatten() {
-        Some(Ok(entry)) => entry,
+        Some(Ok(timer)) => timer,
         Some(Err((shared, deadline, waker))) => {
             let mut fresh = Fresh::default();
             let entry = fresh.start(deadline, waker);
             if let Err(Closed) = shared.timers.publish(&mut fresh) {
                 panic!("this tatkal runtime has been shut down: no timer will fire");
             }
-            entry
+            let home = name(&shared);
+            Timer { entry, home }
         }
         None => no_runtime(),
     }
 }
 
 /// Stops a timer. Returns its waker, if it had not fired, to be dropped or used.
-pub(crate) fn stop_timer(entry: Arc<Entry>) -> Option<Waker> {
-    let mut left = Some(entry);
+pub(crate) fn stop_timer(timer: Timer) -> Option<Waker> {
+    let mut left = Some(timer.entry);
     let waker = with_current(|current| {
         let entry = left.take()?;
         let stopped = match &mut current.list {

@@ -166,6 +166,33 @@ fn a_sleep_that_outlives_its_runtime_goes_on_in_the_next_one() {
 }
 
 #[test]
+fn a_sleep_that_is_polled_on_another_runtime_moves_there() {
+    // Nobody drives the first one any more, though it is alive.
+    for workers in [false, true] {
+        let first = Runtime::new().unwrap();
+        let (woken, waker) = Count::waker();
+        let mut sleep = sleep(Duration::from_millis(5));
+        first.block_on(async {
+            assert!(
+                Pin::new(&mut sleep)
+                    .poll(&mut Context::from_waker(&waker))
+                    .is_pending()
+            );
+        });
+        let deadline = sleep.deadline();
+        let second = match workers {
+            false => Runtime::new(),
+            true => Runtime::builder().worker_threads(1).build(),
+        };
+        second.unwrap().block_on(&mut sleep);
+        assert!(std::time::Instant::now() >= deadline);
+        // The first one has forgotten it.
+        first.block_on(tatkal::sleep(Duration::from_millis(5)));
+        assert_eq!(woken.get(), 0);
+    }
+}
+
+#[test]
 fn a_socket_is_used_from_a_thread_that_does_not_drive_it() {
     for backend in BACKENDS {
         let runtime = Runtime::builder().backend(backend).build().unwrap();

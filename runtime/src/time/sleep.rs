@@ -4,11 +4,10 @@
 //! Cost      made and never polled: a clock read. Ready at its first poll: two. Waited for: an
 //!           allocation, no lock of its own. See `timers.rs`. Next: `timeout.rs`.
 
-use super::entry::{Answer, Entry};
-use crate::context;
+use super::entry::Answer;
+use crate::context::{self, Timer};
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tatkal_executor::budget;
@@ -23,6 +22,8 @@ pub(super) fn after(now: Instant, duration: Duration) -> Instant {
 
 /// Waits until `duration` has passed. It counts from this call, not from the first poll: on the
 /// clock of the runtime that the thread is on, or the machine's outside of one.
+///
+/// A sleep that has been polled on one runtime and is polled on another moves there.
 ///
 /// Never early; see [`tatkal::time`](crate::time) for how late. `Duration::ZERO` is ready at the
 /// first poll; a duration past the end of the clock sleeps for thirty years.
@@ -71,7 +72,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 pub struct Sleep {
     deadline: Instant,
     /// `Some` while it waits.
-    timer: Option<Arc<Entry>>,
+    timer: Option<Timer>,
 }
 
 impl Sleep {
@@ -104,15 +105,15 @@ impl Sleep {
     /// As `poll`, off the task's budget: for a timeout, whose future may have used it up.
     pub(super) fn poll_free(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(timer) = &self.timer {
-            let answer = timer.poll(cx.waker());
-            if answer == Answer::TooEarly {
-                return Poll::Pending;
+            match timer.entry.poll(cx.waker()) {
+                Answer::TooEarly if !timer.is_elsewhere() => return Poll::Pending,
+                Answer::Fired => {
+                    self.timer = None;
+                    return Poll::Ready(());
+                }
+                // Its runtime is another one, which perhaps nobody drives, or is gone: it moves.
+                Answer::TooEarly | Answer::Abandoned => drop(self.stop()),
             }
-            self.timer = None;
-            if answer == Answer::Fired {
-                return Poll::Ready(());
-            }
-            // Abandoned: its runtime is gone, and it must be started on the one that polls us now.
         }
         if self.is_elapsed() {
             return Poll::Ready(());
