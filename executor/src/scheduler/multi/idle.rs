@@ -44,7 +44,7 @@
 //!
 //! Cost      `wake_one` with nobody to wake: a fence and a load. Waking: a lock and a futex call.
 //! Source    the protocol is Go's (`runtime/proc.go`, "Worker thread parking/unparking") as tokio
-//!           packs it in `scheduler/multi_thread/idle.rs`. Next: `shared.rs`.
+//!           packs it in `scheduler/multi_thread/idle.rs`. Next: `live.rs`.
 
 use crate::sync::atomic::{AtomicUsize, Ordering, fence};
 use crate::sync::{Mutex, lock};

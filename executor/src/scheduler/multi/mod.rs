@@ -8,12 +8,13 @@
 //! ```
 //!
 //! Reading order: `bed.rs` (how one worker sleeps), `idle.rs` (who sleeps, and why no wake-up is
-//! lost), `shared.rs` (what all workers know), `worker.rs` (the loop), `executor.rs` (start, stop,
+//! lost), `live.rs` (the tasks that exist), `shared.rs` (what all workers know), `worker.rs` (the loop), `executor.rs` (start, stop,
 //! the public face).
 
 mod bed;
 mod executor;
 mod idle;
+mod live;
 mod shared;
 mod worker;
 

@@ -4,7 +4,8 @@
 //!           the inject queue, the idle protocol, the driver and the lists of live tasks.
 //! Holds     I1 every live task is in exactly one list, from before its first schedule until it
 //!              completes; so `close` reaches all of them.
-//!           I2 after `close` nothing enters a list or the inject queue.
+//!           I2 after `close` nothing enters the inject queue or the list of what others spawn; what
+//!              a worker lists before it sees `closed` it cancels itself as it ends.
 //!
 //! The next slot is the one task to run next: what a worker's current task woke last, most likely
 //! on data that is still in the cache. Unlike the queue it is no reason to wake another worker, so
@@ -17,17 +18,17 @@
 //!
 //! Next: `worker.rs`.
 
-use super::super::live::LiveTasks;
-use super::super::metrics::Counters;
+use super::super::metrics::{Counter, Counters};
 use super::super::queue::inject::InjectQueue;
 use super::super::queue::local::LocalQueue;
 use super::bed::Bed;
 use super::idle::Idle;
+use super::live::{Chain, Lister, LiveList};
 use super::worker::with_current;
 use crate::block_on::Entered;
 use crate::driver::Driver;
 use crate::park::Parker;
-use crate::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
 use crate::task::body::{Plain, new_listed_task};
 use crate::task::cell::{Header, Slot, Task};
@@ -55,7 +56,10 @@ pub(super) struct Shared {
     pub(super) watched: AtomicBool,
     closed: AtomicBool,
     /// One list per worker, for what it spawns, and one for all other threads.
-    live: Box<[LiveList]>,
+    pub(super) live: Box<[LiveList]>,
+    outside: Mutex<Outsiders>,
+    /// Tasks that completed on other threads: while the executor shuts down.
+    ended_outside: AtomicUsize,
 }
 
 /// What the others see of one worker.
@@ -65,15 +69,15 @@ pub(super) struct Remote {
     next: AtomicPtr<Header>,
     pub(super) bed: Bed,
     pub(super) counters: Counters,
+    /// Tasks that this worker listed, and that completed on it.
+    pub(super) listed: Counter,
+    pub(super) ended: Counter,
 }
 
-#[repr(align(128))]
-struct LiveList {
-    list: Mutex<Live>,
-}
-
-struct Live {
-    tasks: LiveTasks,
+/// Lists what other threads spawn.
+struct Outsiders {
+    lister: Lister,
+    listed: usize,
     closed: bool,
 }
 
@@ -84,6 +88,8 @@ impl Remote {
             next: AtomicPtr::new(ptr::null_mut()),
             bed: Bed::new(),
             counters: Counters::default(),
+            listed: Counter::default(),
+            ended: Counter::default(),
         }
     }
 
@@ -117,11 +123,10 @@ impl Drop for Remote {
 
 impl Shared {
     pub(super) fn new(workers: usize, driver: Box<dyn Driver>, on_park: Option<Hook>) -> Self {
-        let live = |list| LiveList {
-            list: Mutex::new(Live {
-                tasks: LiveTasks::new(list as u32),
-                closed: false,
-            }),
+        let outsiders = Outsiders {
+            lister: Lister::new(),
+            listed: 0,
+            closed: false,
         };
         Self {
             remotes: (0..workers).map(|_| Remote::new()).collect(),
@@ -132,7 +137,9 @@ impl Shared {
             on_park,
             watched: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-            live: (0..=workers).map(live).collect(),
+            live: (0..=workers).map(LiveList::new).collect(),
+            outside: Mutex::new(outsiders),
+            ended_outside: AtomicUsize::new(0),
         }
     }
 
@@ -146,10 +153,11 @@ impl Shared {
     }
 
     pub(super) fn live_tasks(&self) -> usize {
-        self.live
-            .iter()
-            .map(|live| lock(&live.list).tasks.len())
-            .sum()
+        // The ends first, and Relaxed: a statistic, and one that is never too small.
+        let ended: u64 = self.remotes.iter().map(|remote| remote.ended.get()).sum();
+        let ended = ended as usize + self.ended_outside.load(Ordering::Relaxed);
+        let listed: u64 = self.remotes.iter().map(|remote| remote.listed.get()).sum();
+        (listed as usize + lock(&self.outside).listed).saturating_sub(ended)
     }
 
     /// R1 of idle.rs: work was published that the publisher does not run itself at once.
@@ -184,26 +192,32 @@ impl Shared {
     {
         let (runnable, handle, task) = new_listed_task(Plain(future), self.clone());
         with_current(Arc::as_ptr(self), |worker| {
-            let list = worker.map_or(self.workers(), |worker| worker.index());
-            if let Err(task) = self.enlist(list, task) {
+            let listed = match worker {
+                Some(worker) => worker.enlist(task),
+                None => self.enlist(task),
+            };
+            match (listed, worker) {
+                (Ok(()), Some(worker)) => worker.push_next(runnable),
+                (Ok(()), None) => self.inject(runnable),
                 // Shutting down: dropping the runnable cancels the task.
-                drop((runnable, task));
-                return;
-            }
-            match worker {
-                Some(worker) => worker.push_next(runnable),
-                None => self.inject(runnable),
+                (Err(task), _) => drop((runnable, task)),
             }
         });
         handle
     }
 
-    fn enlist(&self, list: usize, task: Task) -> Result<(), Task> {
-        let mut live = lock(&self.live[list].list);
-        if live.closed {
+    /// The list of what no worker spawned.
+    fn outside_list(&self) -> &LiveList {
+        &self.live[self.workers()]
+    }
+
+    fn enlist(&self, task: Task) -> Result<(), Task> {
+        let mut outside = lock(&self.outside);
+        if outside.closed {
             return Err(task);
         }
-        live.tasks.insert(task);
+        outside.listed += 1;
+        self.outside_list().insert(&mut outside.lister, task);
         Ok(())
     }
 
@@ -224,15 +238,10 @@ impl Shared {
         for worker in 0..self.workers() {
             self.wake(worker);
         }
-        for live in &self.live {
-            lock(&live.list).closed = true;
-            loop {
-                // The lock goes before the future does: its drop is user code.
-                let task = lock(&live.list).tasks.pop();
-                let Some(task) = task else { break };
-                // SAFETY: the futures here are `Send` (`spawn`): any thread may drop them.
-                unsafe { task.shutdown() }
-            }
+        lock(&self.outside).closed = true;
+        for list in &self.live {
+            // SAFETY: the futures here are `Send` (`spawn`): any thread may drop them.
+            list.sweep(|task| unsafe { task.shutdown() });
         }
         // Husks. What comes later is refused, or the tasks' references to us would keep the
         // queue, and the queue them, for ever.
@@ -271,7 +280,15 @@ impl Schedule for Arc<Shared> {
     }
 
     fn release(&self, slot: Slot) -> Option<Task> {
-        let live = self.live.get(slot.list as usize)?;
-        lock(&live.list).tasks.remove(slot.index)
+        let list = self.live.get(slot.list as usize)?;
+        with_current(Arc::as_ptr(self), |worker| match worker {
+            Some(worker) => worker.strike_off(list, slot),
+            None => {
+                // Relaxed: a statistic.
+                self.ended_outside.fetch_add(1, Ordering::Relaxed);
+                // While the executor shuts down: nobody will want the place.
+                list.remove(slot.index, &mut Chain::EMPTY.clone())
+            }
+        })
     }
 }

@@ -29,11 +29,13 @@
 //!           more thread, for what a sleeping worker can do.
 //! Source    the loop is Go's `schedule` and tokio's `multi_thread/worker.rs`. Next: `executor.rs`.
 
+use super::live::{Chain, Lister, LiveList};
 use super::shared::{Remote, Shared};
 use crate::block_on::Entered;
 use crate::error::contain;
 use crate::sync::atomic::{Ordering, fence};
 use crate::sync::thread_cell;
+use crate::task::cell::{Slot, Task};
 use crate::task::join::JoinHandle;
 use crate::task::runnable::Runnable;
 use std::cell::Cell;
@@ -72,6 +74,10 @@ pub(super) struct Worker {
     ticks: Cell<u32>,
     next_runs: Cell<u32>,
     random: Cell<u64>,
+    /// For this worker's own list of live tasks.
+    lister: Cell<Lister>,
+    /// Of each list: vacant places that are not given back yet.
+    chains: Box<[Cell<Chain>]>,
 }
 
 thread_cell! {
@@ -149,6 +155,12 @@ impl Worker {
         Self {
             seen_polls: (0..shared.workers()).map(|_| Cell::new(0)).collect(),
             watched: Cell::new(false),
+            lister: Cell::new(Lister::new()),
+            chains: shared
+                .live
+                .iter()
+                .map(|_| Cell::new(Chain::EMPTY))
+                .collect(),
             shared,
             index,
             searching: Cell::new(false),
@@ -160,10 +172,6 @@ impl Worker {
             // Any odd seed will do: the numbers only spread the thieves.
             random: Cell::new(2 * index as u64 + 1),
         }
-    }
-
-    pub(super) fn index(&self) -> usize {
-        self.index
     }
 
     fn remote(&self) -> &Remote {
@@ -187,7 +195,39 @@ impl Worker {
         while let Some(runnable) = self.remote().queue.pop() {
             drop(runnable);
         }
+        // What was listed after the sweep of `close`. SAFETY: as there.
+        self.shared.live[self.index].sweep(|task| unsafe { task.shutdown() });
         drop(entered);
+    }
+
+    /// Lists a task that this worker spawns; gives it back when the executor is closed.
+    #[inline]
+    pub(super) fn enlist(&self, task: Task) -> Result<(), Task> {
+        if self.shared.is_closed() {
+            return Err(task);
+        }
+        self.remote().listed.count();
+        let mut lister = self.lister.get();
+        self.shared.live[self.index].insert(&mut lister, task);
+        self.lister.set(lister);
+        Ok(())
+    }
+
+    /// (8) A task completed on this worker, whoever spawned it.
+    #[inline]
+    pub(super) fn strike_off(&self, list: &LiveList, slot: Slot) -> Option<Task> {
+        self.remote().ended.count();
+        if slot.list as usize == self.index {
+            let mut lister = self.lister.get();
+            let task = list.remove_own(slot.index, &mut lister);
+            self.lister.set(lister);
+            return task;
+        }
+        let chain = &self.chains[slot.list as usize];
+        let mut vacant = chain.get();
+        let task = list.remove(slot.index, &mut vacant);
+        chain.set(vacant);
+        task
     }
 
     /// (7) The task to run next; what was to be next goes to the back of the queue.
