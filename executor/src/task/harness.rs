@@ -19,7 +19,7 @@ use super::cell::{Cell, Header, JoinWaker, Stage, Task, VTable, drop_references}
 use super::runnable::Runnable;
 use super::schedule::{Schedule, Scheduled, TaskId};
 use super::waker::WakerRef;
-use super::word::{Abort, ToComplete, ToIdle, ToRunning};
+use super::word::{Abort, Shutdown, ToComplete, ToIdle, ToRunning};
 use crate::budget;
 use crate::error::{JoinError, PanicReport, contain};
 use std::any::Any;
@@ -74,7 +74,7 @@ where
         // SAFETY: we own RUNNING, and the runnable's reference goes into `cancel`.
         ToRunning::Cancel => return unsafe { cancel::<F, T, S>(pointer) },
         // SAFETY: the runnable's reference.
-        ToRunning::Husk => return unsafe { drop_references(pointer, 1) },
+        ToRunning::Husk => return unsafe { husk::<F, T, S>(pointer) },
     }
     // SAFETY: our reference outlives the poll.
     let waker = unsafe { WakerRef::new(pointer) };
@@ -208,7 +208,7 @@ where
         // SAFETY: as above.
         ToRunning::Cancel => unsafe { cancel::<F, T, S>(pointer) },
         // SAFETY: the runnable's reference.
-        ToRunning::Husk => unsafe { drop_references(pointer, 1) },
+        ToRunning::Husk => unsafe { husk::<F, T, S>(pointer) },
     }
 }
 
@@ -226,7 +226,7 @@ where
         // SAFETY: we own RUNNING and the reference.
         ToRunning::Poll | ToRunning::Cancel => unsafe { cancel::<F, T, S>(pointer) },
         // SAFETY: the runnable's reference.
-        ToRunning::Husk => unsafe { drop_references(pointer, 1) },
+        ToRunning::Husk => unsafe { husk::<F, T, S>(pointer) },
     }
 }
 
@@ -264,6 +264,18 @@ where
     }
 }
 
+/// The runnable of a task that was cancelled without it.
+///
+/// # Safety
+/// The caller gives up the runnable.
+unsafe fn husk<F, T, S: Schedule>(pointer: NonNull<Header>) {
+    // SAFETY: the runnable's reference.
+    unsafe {
+        cell::<F, T, S>(pointer).prefix.scheduler.husk_gone();
+        drop_references(pointer, 1);
+    }
+}
+
 /// The scheduler shuts down.
 ///
 /// # Safety
@@ -273,12 +285,17 @@ where
     F: Future<Output = Result<T, JoinError>>,
     S: Schedule,
 {
-    // SAFETY: alive by the caller's reference; with RUNNING taken, cancel consumes it.
-    unsafe {
-        if pointer.as_ref().state.transition_to_shutdown() {
-            cancel::<F, T, S>(pointer);
-        } else {
-            drop_references(pointer, 1);
+    // SAFETY: alive by the caller's reference.
+    let cell = unsafe { cell::<F, T, S>(pointer) };
+    match cell.prefix.header.state.transition_to_shutdown() {
+        // SAFETY: the caller's reference.
+        Shutdown::Nothing => unsafe { drop_references(pointer, 1) },
+        Shutdown::Cancel { queued } => {
+            if queued {
+                cell.prefix.scheduler.husk_made();
+            }
+            // SAFETY: RUNNING is ours; `cancel` consumes the caller's reference.
+            unsafe { cancel::<F, T, S>(pointer) }
         }
     }
 }

@@ -36,6 +36,14 @@ pub(crate) trait Schedule: Send + Sync + 'static {
         None
     }
 
+    /// A shutdown cancels a task that has a runnable: called before the task is complete. The
+    /// runnable finds out later, maybe much later, and then calls `husk_gone`.
+    fn husk_made(&self) {}
+
+    /// A runnable of a task that was cancelled without it is given up. (Also after an `abort` in
+    /// place, of which `husk_made` was not told.)
+    fn husk_gone(&self) {}
+
     /// `abort` was called while the body was running. A task stops at its next await without
     /// help; a process job has a worker to kill. `id` is the one `Promise::id` gives.
     fn abort_running(&self, id: TaskId) {

@@ -24,7 +24,7 @@
 //!
 //! Next: `cell.rs`.
 
-use super::word::{Abort, REFERENCE, Snapshot, ToComplete, ToIdle, ToRunning, Wake};
+use super::word::{Abort, REFERENCE, Shutdown, Snapshot, ToComplete, ToIdle, ToRunning, Wake};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// Past this many references something leaks them in a loop. Half the range, so that threads
@@ -98,7 +98,7 @@ impl State {
         self.apply(|state| state.abort(in_place))
     }
 
-    pub(crate) fn transition_to_shutdown(&self) -> bool {
+    pub(crate) fn transition_to_shutdown(&self) -> Shutdown {
         self.apply(Snapshot::shutdown)
     }
 

@@ -106,6 +106,16 @@ pub(crate) enum Abort {
     InPlace,
 }
 
+/// What a shutdown has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shutdown {
+    /// Nothing: complete, or its runner will cancel it after the poll.
+    Nothing,
+    /// The caller now holds RUNNING: drop the future and complete it. Queued: there is a runnable,
+    /// which is a husk from now on.
+    Cancel { queued: bool },
+}
+
 impl Snapshot {
     /// A new task: queued, with its handle; `references` counts runnable, handle and live list.
     pub(crate) const fn new(references: usize) -> Self {
@@ -265,13 +275,14 @@ impl Snapshot {
     }
 
     /// The scheduler shuts down, on the thread that may drop futures: take RUNNING if no one
-    /// has it. True when the caller now has it.
-    pub(super) fn shutdown(self) -> (bool, Self) {
+    /// has it.
+    pub(super) fn shutdown(self) -> (Shutdown, Self) {
         let next = self.with(CANCELLED);
         if self.is_complete() || self.is_running() {
-            return (false, next);
+            return (Shutdown::Nothing, next);
         }
-        (true, next.with(RUNNING))
+        let queued = self.is_scheduled();
+        (Shutdown::Cancel { queued }, next.with(RUNNING))
     }
 
     /// The join handle wants to hand its waker over. False: complete, read the output instead.

@@ -190,7 +190,7 @@ impl Shared {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (runnable, handle, task) = new_listed_task(Plain(future), self.clone());
+        let (runnable, handle, task) = new_listed_task(Plain(future), Home::of(self));
         with_current(Arc::as_ptr(self), |worker| {
             let listed = match worker {
                 Some(worker) => worker.enlist(task),
@@ -249,46 +249,100 @@ impl Shared {
     }
 }
 
-impl Schedule for Arc<Shared> {
+/// The executor that a task was spawned on: a pointer that is not counted.
+///
+/// A count would be a cache line that all workers write, twice for each task. None is needed: only
+/// the holder of a task's runnable, or of RUNNING, goes through the pointer, and then
+/// - the task was not swept: the executor is not gone, for it sweeps its lists first (`close`; what
+///   a worker listed later, that worker, before it lets go of its reference); or
+/// - it was swept while it was being polled: on a worker, which holds a reference; or
+/// - it was swept while it had a runnable, and somebody may be on the way with that to a queue that
+///   is gone: the sweeper, who has a reference, gives it one (`husk_made`), which goes with the
+///   runnable (`husk_gone`).
+#[derive(Clone, Copy)]
+pub(super) struct Home(NonNull<Shared>);
+
+// SAFETY: `Shared` is Send and Sync; that it is alive whenever it is used is said above.
+unsafe impl Send for Home {}
+// SAFETY: as above.
+unsafe impl Sync for Home {}
+
+impl Home {
+    fn of(shared: &Arc<Shared>) -> Self {
+        // SAFETY: an Arc's pointer is never null. By `as_ptr`, so that the count may be changed
+        // through it.
+        Self(unsafe { NonNull::new_unchecked(Arc::as_ptr(shared).cast_mut()) })
+    }
+
+    /// # Safety
+    /// As said at the type.
+    unsafe fn shared(&self) -> &Shared {
+        // SAFETY: by the caller.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// A reference of its own, for whoever gives the runnable away and goes on.
+    ///
+    /// # Safety
+    /// As said at the type.
+    unsafe fn to_counted(self) -> Arc<Shared> {
+        // SAFETY: by the caller; the pointer came from an Arc.
+        unsafe {
+            Arc::increment_strong_count(self.0.as_ptr());
+            Arc::from_raw(self.0.as_ptr())
+        }
+    }
+}
+
+impl Schedule for Home {
     // Any thread could drop the future, but not while it may be stolen and run.
     const CANCEL_IN_PLACE: bool = false;
 
     /// (7) On one of our workers its next slot; anywhere else the inject queue.
     #[inline]
     fn schedule(scheduled: Scheduled<Self>) {
-        with_current(Arc::as_ptr(scheduled.scheduler()), |worker| match worker {
-            Some(worker) => {
-                worker.push_next(scheduled.into_runnable());
-            }
-            None => {
-                let shared = scheduled.scheduler().clone();
-                shared.inject(scheduled.into_runnable());
-            }
+        let home = *scheduled.scheduler();
+        with_current(home.0.as_ptr(), |worker| match worker {
+            Some(worker) => worker.push_next(scheduled.into_runnable()),
+            // SAFETY: we hold the runnable.
+            None => unsafe { home.to_counted() }.inject(scheduled.into_runnable()),
         });
     }
 
     /// Woken during its own poll (`yield_now`): behind everything else that is ready.
     #[inline]
     fn reschedule(scheduled: Scheduled<Self>) {
-        with_current(Arc::as_ptr(scheduled.scheduler()), |worker| match worker {
+        let home = *scheduled.scheduler();
+        with_current(home.0.as_ptr(), |worker| match worker {
             Some(worker) => worker.push_back(scheduled.into_runnable()),
-            None => {
-                let shared = scheduled.scheduler().clone();
-                shared.inject(scheduled.into_runnable());
-            }
+            // SAFETY: we hold the runnable.
+            None => unsafe { home.to_counted() }.inject(scheduled.into_runnable()),
         });
     }
 
     fn release(&self, slot: Slot) -> Option<Task> {
-        let list = self.live.get(slot.list as usize)?;
-        with_current(Arc::as_ptr(self), |worker| match worker {
+        // SAFETY: called by the holder of RUNNING.
+        let shared = unsafe { self.shared() };
+        let list = shared.live.get(slot.list as usize)?;
+        with_current(shared, |worker| match worker {
             Some(worker) => worker.strike_off(list, slot),
             None => {
                 // Relaxed: a statistic.
-                self.ended_outside.fetch_add(1, Ordering::Relaxed);
+                shared.ended_outside.fetch_add(1, Ordering::Relaxed);
                 // While the executor shuts down: nobody will want the place.
                 list.remove(slot.index, &mut Chain::EMPTY.clone())
             }
         })
+    }
+
+    fn husk_made(&self) {
+        // SAFETY: the sweeper has a reference, and the pointer came from an Arc.
+        unsafe { Arc::increment_strong_count(self.0.as_ptr()) }
+    }
+
+    fn husk_gone(&self) {
+        // SAFETY: what `husk_made` counted for this runnable; an `abort` makes no husks here. If it
+        // was not counted yet, the sweeper is still there with its own.
+        unsafe { Arc::decrement_strong_count(self.0.as_ptr()) }
     }
 }

@@ -320,10 +320,12 @@ impl Ghost {
         });
         step("shutdown", self.listed, &|g| {
             g.listed = false;
-            if g.apply(State::transition_to_shutdown) {
-                g.start_running(Runner::Retiring);
-            } else {
-                g.drop_references(1);
+            match g.apply(State::transition_to_shutdown) {
+                Shutdown::Cancel { queued } => {
+                    assert_eq!(queued, g.runnables == 1);
+                    g.start_running(Runner::Retiring);
+                }
+                Shutdown::Nothing => g.drop_references(1),
             }
         });
         let complete = self.snapshot().is_complete();
