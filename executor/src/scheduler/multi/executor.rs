@@ -3,9 +3,10 @@
 //! The end of this room; next: `../spawn.rs`.
 
 use super::super::metrics::WorkerMetrics;
+use super::home::{Outside, spawn};
 use super::idle::MAX_WORKERS;
 use super::shared::{Hook, Shared};
-use super::worker::{Outside, Worker};
+use super::worker::Worker;
 use crate::block_on::block_on;
 use crate::driver::Driver;
 use crate::error::contain;
@@ -265,7 +266,7 @@ impl MultiHandle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.shared.spawn(future)
+        spawn(&self.shared, future)
     }
 
     /// As [`MultiExecutor::block_on`].

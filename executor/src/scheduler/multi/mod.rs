@@ -8,15 +8,18 @@
 //! ```
 //!
 //! Reading order: `bed.rs` (how one worker sleeps), `idle.rs` (who sleeps, and why no wake-up is
-//! lost), `live.rs` (the tasks that exist), `shared.rs` (what all workers know), `worker.rs` (the loop), `executor.rs` (start, stop,
-//! the public face).
+//! lost), `live.rs` (the tasks that exist), `shared.rs` (what all workers know), `watch.rs` (no poll
+//! that blocks stops the others), `worker.rs` (the loop), `home.rs` (where spawns and wakes go),
+//! `executor.rs` (start, stop, the public face).
 
 mod bed;
 mod executor;
+mod home;
 mod idle;
 mod live;
 mod shared;
+mod watch;
 mod worker;
 
 pub use executor::{MultiBuilder, MultiExecutor, MultiHandle, StillRunning};
-pub(super) use worker::spawn_here;
+pub(super) use home::spawn_here;

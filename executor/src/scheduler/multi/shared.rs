@@ -9,32 +9,29 @@
 //!
 //! The next slot is the one task to run next: what a worker's current task woke last, most likely
 //! on data that is still in the cache. Unlike the queue it is no reason to wake another worker, so
-//! a thief may take it only from a worker that makes no progress (`worker.rs`, the watch).
+//! a thief may take it only from a worker that makes no progress (`watch.rs`).
 //!
 //! | operation              | ordering | pairs with                                           |
 //! |------------------------|----------|------------------------------------------------------|
-//! | `next`: swap           | AcqRel   | the other side's swap: the task behind the pointer   |
-//! | `watched`              | SeqCst   | `Idle::counts`, as said in `Worker::is_on_watch`     |
+//! | `next`: swap, store    | AcqRel,  | the other side's swap: the task behind the pointer   |
+//! |                        | Release  |                                                      |
+//! | `watched`              | SeqCst   | `Idle::counts`, as said in `Watch::take_up`         |
 //!
-//! Next: `worker.rs`.
+//! Next: `watch.rs`.
 
 use super::super::metrics::{Counter, Counters};
 use super::super::queue::inject::InjectQueue;
 use super::super::queue::local::LocalQueue;
 use super::bed::Bed;
 use super::idle::Idle;
-use super::live::{Chain, Lister, LiveList};
-use super::worker::with_current;
+use super::live::{Lister, LiveList};
 use crate::block_on::Entered;
 use crate::driver::Driver;
 use crate::park::Parker;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
-use crate::task::body::{Plain, new_listed_task};
-use crate::task::cell::{Header, Slot, Task};
-use crate::task::join::JoinHandle;
+use crate::task::cell::Header;
 use crate::task::runnable::Runnable;
-use crate::task::schedule::{Schedule, Scheduled};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::task::Waker;
@@ -45,21 +42,20 @@ pub(super) type Hook = Arc<dyn Fn() + Send + Sync>;
 /// See the file head.
 pub(super) struct Shared {
     pub(super) remotes: Box<[Remote]>,
-    pub(super) inject: InjectQueue,
+    pub(super) inject: InjectQueue<Outsiders>,
     pub(super) idle: Idle,
     /// The worker that holds the lock sleeps in the driver, or takes a look at it.
     pub(super) driver: Mutex<Box<dyn Driver>>,
     unparker: Waker,
     /// What a worker calls before it sleeps.
     pub(super) on_park: Option<Hook>,
-    /// Is a sleeping worker on watch? See `worker.rs`.
+    /// Is a sleeping worker on watch? See `watch.rs`.
     pub(super) watched: AtomicBool,
     closed: AtomicBool,
     /// One list per worker, for what it spawns, and one for all other threads.
     pub(super) live: Box<[LiveList]>,
-    outside: Mutex<Outsiders>,
     /// Tasks that completed on other threads: while the executor shuts down.
-    ended_outside: AtomicUsize,
+    pub(super) ended_outside: AtomicUsize,
 }
 
 /// What the others see of one worker.
@@ -74,11 +70,11 @@ pub(super) struct Remote {
     pub(super) ended: Counter,
 }
 
-/// Lists what other threads spawn.
-struct Outsiders {
-    lister: Lister,
-    listed: usize,
-    closed: bool,
+/// What lists the tasks that other threads spawn; guarded by the inject queue's lock, which a spawn
+/// takes anyway.
+pub(super) struct Outsiders {
+    pub(super) lister: Lister,
+    pub(super) listed: usize,
 }
 
 impl Remote {
@@ -93,14 +89,17 @@ impl Remote {
         }
     }
 
-    /// Puts a runnable into the next slot; gives back the one that was there.
+    /// Puts a runnable into the next slot; gives back the one that was there. Owner only.
     #[inline]
-    pub(super) fn swap_next(&self, runnable: Option<Runnable>) -> Option<Runnable> {
-        let new = runnable.map_or(ptr::null_mut(), |runnable| runnable.into_raw().as_ptr());
-        // AcqRel: see the table.
-        let old = self.next.swap(new, Ordering::AcqRel);
-        // SAFETY: a pointer in the slot is a runnable, and the swap made it ours alone.
-        NonNull::new(old).map(|pointer| unsafe { Runnable::from_raw(pointer) })
+    pub(super) fn replace_next(&self, runnable: Runnable) -> Option<Runnable> {
+        let new = runnable.into_raw().as_ptr();
+        // Relaxed: only the owner fills the slot, so one that it sees empty stays empty.
+        if self.next.load(Ordering::Relaxed).is_null() {
+            // Release: pairs with the taker's swap.
+            self.next.store(new, Ordering::Release);
+            return None;
+        }
+        self.swap_next(new)
     }
 
     /// Takes what is in the next slot.
@@ -110,8 +109,16 @@ impl Remote {
         if self.next.load(Ordering::Relaxed).is_null() {
             None
         } else {
-            self.swap_next(None)
+            self.swap_next(ptr::null_mut())
         }
+    }
+
+    #[inline]
+    fn swap_next(&self, new: *mut Header) -> Option<Runnable> {
+        // AcqRel: see the table.
+        let old = self.next.swap(new, Ordering::AcqRel);
+        // SAFETY: a pointer in the slot is a runnable, and the swap made it ours alone.
+        NonNull::new(old).map(|pointer| unsafe { Runnable::from_raw(pointer) })
     }
 }
 
@@ -126,11 +133,10 @@ impl Shared {
         let outsiders = Outsiders {
             lister: Lister::new(),
             listed: 0,
-            closed: false,
         };
         Self {
             remotes: (0..workers).map(|_| Remote::new()).collect(),
-            inject: InjectQueue::new(),
+            inject: InjectQueue::new(outsiders),
             idle: Idle::new(workers),
             unparker: driver.unparker(),
             driver: Mutex::new(driver),
@@ -138,7 +144,6 @@ impl Shared {
             watched: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             live: (0..=workers).map(LiveList::new).collect(),
-            outside: Mutex::new(outsiders),
             ended_outside: AtomicUsize::new(0),
         }
     }
@@ -157,7 +162,8 @@ impl Shared {
         let ended: u64 = self.remotes.iter().map(|remote| remote.ended.get()).sum();
         let ended = ended as usize + self.ended_outside.load(Ordering::Relaxed);
         let listed: u64 = self.remotes.iter().map(|remote| remote.listed.get()).sum();
-        (listed as usize + lock(&self.outside).listed).saturating_sub(ended)
+        let outside = self.inject.with_guarded(|outsiders| outsiders.listed);
+        (listed as usize + outside).saturating_sub(ended)
     }
 
     /// R1 of idle.rs: work was published that the publisher does not run itself at once.
@@ -181,51 +187,16 @@ impl Shared {
 
     /// Is there work that a worker without any could take?
     pub(super) fn has_work(&self) -> bool {
-        !self.inject.is_empty() || self.remotes.iter().any(|remote| !remote.queue.is_empty())
+        !self.inject.is_surely_empty() || self.remotes.iter().any(|remote| !remote.queue.is_empty())
     }
 
-    /// (1) Spawns from a worker, or from any other thread.
-    pub(super) fn spawn<F>(self: &Arc<Self>, future: F) -> JoinHandle<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        let (runnable, handle, task) = new_listed_task(Plain(future), Home::of(self));
-        with_current(Arc::as_ptr(self), |worker| {
-            let listed = match worker {
-                Some(worker) => worker.enlist(task),
-                None => self.enlist(task),
-            };
-            match (listed, worker) {
-                (Ok(()), Some(worker)) => worker.push_next(runnable),
-                (Ok(()), None) => self.inject(runnable),
-                // Shutting down: dropping the runnable cancels the task.
-                (Err(task), _) => drop((runnable, task)),
-            }
-        });
-        handle
-    }
-
-    /// The list of what no worker spawned.
-    fn outside_list(&self) -> &LiveList {
-        &self.live[self.workers()]
-    }
-
-    fn enlist(&self, task: Task) -> Result<(), Task> {
-        let mut outside = lock(&self.outside);
-        if outside.closed {
-            return Err(task);
-        }
-        outside.listed += 1;
-        self.outside_list().insert(&mut outside.lister, task);
-        Ok(())
-    }
-
-    fn inject(&self, runnable: Runnable) {
-        match self.inject.push(runnable) {
+    /// Queues what no worker brings; `before` is done under the same lock.
+    pub(super) fn inject(&self, runnable: Runnable, before: impl FnOnce(&mut Outsiders)) {
+        match self.inject.push(runnable, before) {
             Ok(()) => self.wake_one(),
-            // Closed: the task is complete or about to be, by `close`; either way we may drop it.
-            Err(runnable) => drop(runnable),
+            // Closed: the task is complete or about to be, by `close`, or was not listed; either
+            // way we may drop it.
+            Err(refused) => drop(refused),
         }
     }
 
@@ -238,111 +209,13 @@ impl Shared {
         for worker in 0..self.workers() {
             self.wake(worker);
         }
-        lock(&self.outside).closed = true;
+        // Husks soon. What comes later is refused, or the tasks' references to us would keep the
+        // queue, and the queue them, for ever.
+        let queued = self.inject.close();
         for list in &self.live {
             // SAFETY: the futures here are `Send` (`spawn`): any thread may drop them.
             list.sweep(|task| unsafe { task.shutdown() });
         }
-        // Husks. What comes later is refused, or the tasks' references to us would keep the
-        // queue, and the queue them, for ever.
-        drop(self.inject.close());
-    }
-}
-
-/// The executor that a task was spawned on: a pointer that is not counted.
-///
-/// A count would be a cache line that all workers write, twice for each task. None is needed: only
-/// the holder of a task's runnable, or of RUNNING, goes through the pointer, and then
-/// - the task was not swept: the executor is not gone, for it sweeps its lists first (`close`; what
-///   a worker listed later, that worker, before it lets go of its reference); or
-/// - it was swept while it was being polled: on a worker, which holds a reference; or
-/// - it was swept while it had a runnable, and somebody may be on the way with that to a queue that
-///   is gone: the sweeper, who has a reference, gives it one (`husk_made`), which goes with the
-///   runnable (`husk_gone`).
-#[derive(Clone, Copy)]
-pub(super) struct Home(NonNull<Shared>);
-
-// SAFETY: `Shared` is Send and Sync; that it is alive whenever it is used is said above.
-unsafe impl Send for Home {}
-// SAFETY: as above.
-unsafe impl Sync for Home {}
-
-impl Home {
-    fn of(shared: &Arc<Shared>) -> Self {
-        // SAFETY: an Arc's pointer is never null. By `as_ptr`, so that the count may be changed
-        // through it.
-        Self(unsafe { NonNull::new_unchecked(Arc::as_ptr(shared).cast_mut()) })
-    }
-
-    /// # Safety
-    /// As said at the type.
-    unsafe fn shared(&self) -> &Shared {
-        // SAFETY: by the caller.
-        unsafe { self.0.as_ref() }
-    }
-
-    /// A reference of its own, for whoever gives the runnable away and goes on.
-    ///
-    /// # Safety
-    /// As said at the type.
-    unsafe fn to_counted(self) -> Arc<Shared> {
-        // SAFETY: by the caller; the pointer came from an Arc.
-        unsafe {
-            Arc::increment_strong_count(self.0.as_ptr());
-            Arc::from_raw(self.0.as_ptr())
-        }
-    }
-}
-
-impl Schedule for Home {
-    // Any thread could drop the future, but not while it may be stolen and run.
-    const CANCEL_IN_PLACE: bool = false;
-
-    /// (7) On one of our workers its next slot; anywhere else the inject queue.
-    #[inline]
-    fn schedule(scheduled: Scheduled<Self>) {
-        let home = *scheduled.scheduler();
-        with_current(home.0.as_ptr(), |worker| match worker {
-            Some(worker) => worker.push_next(scheduled.into_runnable()),
-            // SAFETY: we hold the runnable.
-            None => unsafe { home.to_counted() }.inject(scheduled.into_runnable()),
-        });
-    }
-
-    /// Woken during its own poll (`yield_now`): behind everything else that is ready.
-    #[inline]
-    fn reschedule(scheduled: Scheduled<Self>) {
-        let home = *scheduled.scheduler();
-        with_current(home.0.as_ptr(), |worker| match worker {
-            Some(worker) => worker.push_back(scheduled.into_runnable()),
-            // SAFETY: we hold the runnable.
-            None => unsafe { home.to_counted() }.inject(scheduled.into_runnable()),
-        });
-    }
-
-    fn release(&self, slot: Slot) -> Option<Task> {
-        // SAFETY: called by the holder of RUNNING.
-        let shared = unsafe { self.shared() };
-        let list = shared.live.get(slot.list as usize)?;
-        with_current(shared, |worker| match worker {
-            Some(worker) => worker.strike_off(list, slot),
-            None => {
-                // Relaxed: a statistic.
-                shared.ended_outside.fetch_add(1, Ordering::Relaxed);
-                // While the executor shuts down: nobody will want the place.
-                list.remove(slot.index, &mut Chain::EMPTY.clone())
-            }
-        })
-    }
-
-    fn husk_made(&self) {
-        // SAFETY: the sweeper has a reference, and the pointer came from an Arc.
-        unsafe { Arc::increment_strong_count(self.0.as_ptr()) }
-    }
-
-    fn husk_gone(&self) {
-        // SAFETY: what `husk_made` counted for this runnable; an `abort` makes no husks here. If it
-        // was not counted yet, the sweeper is still there with its own.
-        unsafe { Arc::decrement_strong_count(self.0.as_ptr()) }
+        drop(queued);
     }
 }

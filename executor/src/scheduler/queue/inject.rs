@@ -1,75 +1,144 @@
 //! The inject queue: ready tasks from outside the workers, and what overflows from theirs.
 //!
-//! A lock around a queue. Workers come here every so many polls and when they have nothing else,
-//! and take a batch each time; what comes from outside pays one lock per task, what overflows one
-//! per half a ring. The length stands beside the lock, so that an empty look costs a load.
+//! ```text
+//!   push, push_batch ──> inbox ── all of it, when the outbox is empty ──> outbox ──> pop_share
+//!                        (lock)                                           (lock)
+//! ```
 //!
-//! Ordering  `len` is written under the lock and read without it. Relaxed: a stale zero can only
-//!           be read by a worker that does not park on it: before parking, the fences of idle.rs
-//!           order this load after every push whose producer did not see the worker asleep.
-//! Next: `../multi/idle.rs`.
+//! Two locks, so that who brings one task waits for a worker that fetches many only as long as it
+//! takes to exchange two vectors. Workers come here every so many polls and when they have nothing
+//! else, and take a batch each time. Counters stand beside the locks, so that an empty look costs
+//! two loads.
+//!
+//! The inbox's lock guards a `G` besides: what must be done at one stroke with a push.
+//!
+//! Locks     outbox before inbox. No user code runs under either.
+//! Ordering  the counters are written under their locks and read without. Relaxed: a stale look is
+//!           made good by `is_surely_empty`, which a worker asks before it sleeps (idle.rs).
+//! Cost      a push: one lock. What overflows: one per half a ring.
+//! Rejected  a lock-free list (Vyukov's): one exchange instead of a lock's two, but no batches.
+//! Next: `../multi/bed.rs`.
 
 use super::local::{HALF, LocalQueue};
 use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Mutex, lock};
+use crate::sync::{Mutex, MutexGuard, lock};
 use crate::task::runnable::Runnable;
 use std::collections::VecDeque;
 
 /// See the file head.
 #[derive(Debug)]
-#[repr(align(128))] // shared by all: apart from what workers write for themselves
-pub(crate) struct InjectQueue {
-    inner: Mutex<Inner>,
-    len: AtomicUsize,
+pub(crate) struct InjectQueue<G> {
+    inbox: Side<Inbox<G>>,
+    outbox: Side<VecDeque<Runnable>>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    queue: VecDeque<Runnable>,
-    closed: bool,
+#[repr(align(128))] // producers and workers each write their own side
+struct Side<T> {
+    inner: Mutex<T>,
+    /// How many ever passed this side.
+    passed: AtomicUsize,
 }
 
-impl InjectQueue {
-    pub(crate) fn new() -> Self {
-        let inner = Inner {
-            queue: VecDeque::new(),
-            closed: false,
-        };
+#[derive(Debug)]
+struct Inbox<G> {
+    queue: VecDeque<Runnable>,
+    closed: bool,
+    guarded: G,
+}
+
+impl<T> Side<T> {
+    fn new(inner: T) -> Self {
         Self {
             inner: Mutex::new(inner),
-            len: AtomicUsize::new(0),
+            passed: AtomicUsize::new(0),
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    fn passed(&self) -> usize {
         // Relaxed: see the file head.
-        self.len.load(Ordering::Relaxed)
+        self.passed.load(Ordering::Relaxed)
+    }
+
+    /// Under the lock.
+    fn pass(&self, count: usize) {
+        // Relaxed, and not one atomic addition: the lock's holder is the only writer.
+        self.passed.store(self.passed() + count, Ordering::Relaxed);
+    }
+}
+
+impl<G> InjectQueue<G> {
+    pub(crate) fn new(guarded: G) -> Self {
+        let inbox = Inbox {
+            queue: VecDeque::new(),
+            closed: false,
+            guarded,
+        };
+        Self {
+            inbox: Side::new(inbox),
+            outbox: Side::new(VecDeque::new()),
+        }
+    }
+
+    /// How many wait, a moment ago.
+    pub(crate) fn len(&self) -> usize {
+        // What went out first: it never passes what came in.
+        let out = self.outbox.passed();
+        self.inbox.passed().saturating_sub(out)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Puts one at the back; gives it back when the queue is closed.
-    pub(crate) fn push(&self, runnable: Runnable) -> Result<(), Runnable> {
-        let mut inner = lock(&self.inner);
-        if inner.closed {
-            return Err(runnable);
+    /// False when there is something that was pushed before this call took the inbox's lock, unless
+    /// another worker fetches it.
+    pub(crate) fn is_surely_empty(&self) -> bool {
+        let _inbox = lock(&self.inbox.inner);
+        self.is_empty()
+    }
+
+    /// What the inbox's lock guards besides.
+    pub(crate) fn with_guarded<R>(&self, f: impl FnOnce(&mut G) -> R) -> R {
+        f(&mut lock(&self.inbox.inner).guarded)
+    }
+
+    /// Puts one at the back, with `before` done under the same lock; gives both back when the queue
+    /// is closed.
+    pub(crate) fn push<B: FnOnce(&mut G)>(
+        &self,
+        runnable: Runnable,
+        before: B,
+    ) -> Result<(), (Runnable, B)> {
+        let mut inbox = lock(&self.inbox.inner);
+        if inbox.closed {
+            return Err((runnable, before));
         }
-        inner.queue.push_back(runnable);
-        self.len.store(inner.queue.len(), Ordering::Relaxed);
+        before(&mut inbox.guarded);
+        inbox.queue.push_back(runnable);
+        self.inbox.pass(1);
         Ok(())
     }
 
     /// Puts several at the back, in order, under one lock; gives them back when it is closed.
     pub(crate) fn push_batch<I: Iterator<Item = Runnable>>(&self, runnables: I) -> Result<(), I> {
-        let mut inner = lock(&self.inner);
-        if inner.closed {
+        let mut inbox = lock(&self.inbox.inner);
+        if inbox.closed {
             return Err(runnables);
         }
-        inner.queue.extend(runnables);
-        self.len.store(inner.queue.len(), Ordering::Relaxed);
+        let before = inbox.queue.len();
+        inbox.queue.extend(runnables);
+        self.inbox.pass(inbox.queue.len() - before);
         Ok(())
+    }
+
+    /// The outbox, with something in it if there is anything at all.
+    fn filled_outbox(&self) -> MutexGuard<'_, VecDeque<Runnable>> {
+        let mut outbox = lock(&self.outbox.inner);
+        if outbox.is_empty() {
+            std::mem::swap(&mut *outbox, &mut lock(&self.inbox.inner).queue);
+        }
+        outbox
     }
 
     /// Takes one worker's share: the oldest to run now, others into its queue `to`, whose owner
@@ -79,27 +148,31 @@ impl InjectQueue {
         if self.is_empty() {
             return None;
         }
-        let mut inner = lock(&self.inner);
-        let share = inner.queue.len().div_ceil(sharers).min(HALF);
-        let first = inner.queue.pop_front();
-        for _ in 1..share {
-            let Some(runnable) = inner.queue.pop_front() else {
-                break;
-            };
+        let mut outbox = self.filled_outbox();
+        let share = outbox.len().div_ceil(sharers).min(HALF);
+        let first = outbox.pop_front();
+        let mut taken = usize::from(first.is_some());
+        while taken < share
+            && let Some(runnable) = outbox.pop_front()
+        {
             if let Err(runnable) = to.push(runnable) {
-                inner.queue.push_front(runnable);
+                outbox.push_front(runnable);
                 break;
             }
+            taken += 1;
         }
-        self.len.store(inner.queue.len(), Ordering::Relaxed);
+        self.outbox.pass(taken);
         first
     }
 
     /// Refuses from now on, and returns what waits.
     pub(crate) fn close(&self) -> VecDeque<Runnable> {
-        let mut inner = lock(&self.inner);
-        inner.closed = true;
-        self.len.store(0, Ordering::Relaxed);
-        std::mem::take(&mut inner.queue)
+        let mut outbox = lock(&self.outbox.inner);
+        let mut inbox = lock(&self.inbox.inner);
+        inbox.closed = true;
+        let mut waiting = std::mem::take(&mut *outbox);
+        waiting.append(&mut inbox.queue);
+        self.outbox.pass(waiting.len());
+        waiting
     }
 }

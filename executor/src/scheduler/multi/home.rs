@@ -1,0 +1,193 @@
+//! What a task knows of its executor, and what a thread does: where spawns and wakes go.
+//!
+//! ```text
+//!   on one of the executor's workers:   spawn ──> its own list ──> its next slot
+//!                                       wake ────────────────────> its next slot
+//!   anywhere else:                      spawn ──> the outside list ──┐
+//!                                       wake ────────────────────────┴> inject queue
+//! ```
+//!
+//! Owns      the `Home` in every task, and the threads' note of whose `block_on` they are in.
+//! Cost      a spawn or a wake on a worker: no count of the executor, no lock, no fence. From
+//!           outside: one lock, and for a wake two counts of the executor.
+//! Next: `executor.rs`.
+
+use super::live::Chain;
+use super::shared::Shared;
+use super::worker::{current, with_current};
+use crate::sync::thread_cell;
+use crate::task::body::{Plain, new_listed_task};
+use crate::task::cell::{Slot, Task};
+use crate::task::join::JoinHandle;
+use crate::task::schedule::{Schedule, Scheduled};
+use std::mem::ManuallyDrop;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+thread_cell! {
+    /// The executor whose `block_on` this thread is inside of, without being a worker.
+    static OUTSIDE: *const Shared = ptr::null();
+}
+
+/// This thread is inside `block_on` of a multi-thread executor until this is dropped.
+pub(super) struct Outside<'a> {
+    before: *const Shared,
+    _shared: &'a Arc<Shared>,
+}
+
+impl<'a> Outside<'a> {
+    pub(super) fn enter(shared: &'a Arc<Shared>) -> Self {
+        Self {
+            before: OUTSIDE.replace(Arc::as_ptr(shared)),
+            _shared: shared,
+        }
+    }
+}
+
+impl Drop for Outside<'_> {
+    fn drop(&mut self) {
+        OUTSIDE.set(self.before);
+    }
+}
+
+/// Spawns onto the executor that this thread works for or blocks on; gives the future back when
+/// there is none.
+pub(crate) fn spawn_here<F>(future: F) -> Result<JoinHandle<F::Output>, F>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let shared = match current() {
+        Some(worker) => worker.shared() as *const Shared,
+        None => OUTSIDE.get(),
+    };
+    if shared.is_null() {
+        return Err(future);
+    }
+    // SAFETY: the worker, or `Outside`, holds a reference to the executor for as long as this
+    // thread is in it; the Arc made here is not dropped.
+    let shared = unsafe { ManuallyDrop::new(Arc::from_raw(shared)) };
+    Ok(spawn(&shared, future))
+}
+
+/// (1) Spawns from a worker, or from any other thread.
+pub(super) fn spawn<F>(shared: &Arc<Shared>, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let (runnable, handle, task) = new_listed_task(Plain(future), Home::of(shared));
+    with_current(Arc::as_ptr(shared), |worker| {
+        match worker {
+            Some(worker) => match worker.enlist(task) {
+                Ok(()) => worker.push_next(runnable),
+                // Shutting down: dropping the runnable cancels the task.
+                Err(task) => drop((runnable, task)),
+            },
+            None => shared.inject(runnable, |outsiders| {
+                outsiders.listed += 1;
+                shared.live[shared.workers()].insert(&mut outsiders.lister, task);
+            }),
+        }
+    });
+    handle
+}
+
+/// The executor that a task was spawned on: a pointer that is not counted.
+///
+/// A count would be a cache line that all workers write, twice for each task. None is needed: only
+/// the holder of a task's runnable, or of RUNNING, goes through the pointer, and then
+/// - the task was not swept: the executor is not gone, for it sweeps its lists first (`close`; what
+///   a worker listed later, that worker, before it lets go of its reference); or
+/// - it was swept while it was being polled: on a worker, which holds a reference; or
+/// - it was swept while it had a runnable, and somebody may be on the way with that to a queue that
+///   is gone: the sweeper, who has a reference, gives it one (`husk_made`), which goes with the
+///   runnable (`husk_gone`).
+#[derive(Clone, Copy)]
+pub(super) struct Home(NonNull<Shared>);
+
+// SAFETY: `Shared` is Send and Sync; that it is alive whenever it is used is said above.
+unsafe impl Send for Home {}
+// SAFETY: as above.
+unsafe impl Sync for Home {}
+
+impl Home {
+    fn of(shared: &Arc<Shared>) -> Self {
+        // SAFETY: an Arc's pointer is never null. By `as_ptr`, so that the count may be changed
+        // through it.
+        Self(unsafe { NonNull::new_unchecked(Arc::as_ptr(shared).cast_mut()) })
+    }
+
+    /// # Safety
+    /// As said at the type.
+    unsafe fn shared(&self) -> &Shared {
+        // SAFETY: by the caller.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// A reference of its own, for whoever gives the runnable away and goes on.
+    ///
+    /// # Safety
+    /// As said at the type.
+    unsafe fn to_counted(self) -> Arc<Shared> {
+        // SAFETY: by the caller; the pointer came from an Arc.
+        unsafe {
+            Arc::increment_strong_count(self.0.as_ptr());
+            Arc::from_raw(self.0.as_ptr())
+        }
+    }
+}
+
+impl Schedule for Home {
+    // Any thread could drop the future, but not while it may be stolen and run.
+    const CANCEL_IN_PLACE: bool = false;
+
+    /// (7) On one of our workers its next slot; anywhere else the inject queue.
+    #[inline]
+    fn schedule(scheduled: Scheduled<Self>) {
+        let home = *scheduled.scheduler();
+        with_current(home.0.as_ptr(), |worker| match worker {
+            Some(worker) => worker.push_next(scheduled.into_runnable()),
+            // SAFETY: we hold the runnable.
+            None => unsafe { home.to_counted() }.inject(scheduled.into_runnable(), |_| ()),
+        });
+    }
+
+    /// Woken during its own poll (`yield_now`): behind everything else that is ready.
+    #[inline]
+    fn reschedule(scheduled: Scheduled<Self>) {
+        let home = *scheduled.scheduler();
+        with_current(home.0.as_ptr(), |worker| match worker {
+            Some(worker) => worker.push_back(scheduled.into_runnable()),
+            // SAFETY: we hold the runnable.
+            None => unsafe { home.to_counted() }.inject(scheduled.into_runnable(), |_| ()),
+        });
+    }
+
+    fn release(&self, slot: Slot) -> Option<Task> {
+        // SAFETY: called by the holder of RUNNING.
+        let shared = unsafe { self.shared() };
+        let list = shared.live.get(slot.list as usize)?;
+        with_current(shared, |worker| match worker {
+            Some(worker) => worker.strike_off(list, slot),
+            None => {
+                // Relaxed: a statistic.
+                shared.ended_outside.fetch_add(1, Ordering::Relaxed);
+                // While the executor shuts down: nobody will want the place.
+                list.remove(slot.index, &mut Chain::EMPTY.clone())
+            }
+        })
+    }
+
+    fn husk_made(&self) {
+        // SAFETY: the sweeper has a reference, and the pointer came from an Arc.
+        unsafe { Arc::increment_strong_count(self.0.as_ptr()) }
+    }
+
+    fn husk_gone(&self) {
+        // SAFETY: what `husk_made` counted for this runnable; an `abort` makes no husks here. If it
+        // was not counted yet, the sweeper is still there with its own.
+        unsafe { Arc::decrement_strong_count(self.0.as_ptr()) }
+    }
+}
