@@ -86,6 +86,7 @@ impl Crew {
         let Some(member) = self.members.get_mut(&ticket) else {
             return;
         };
+        self.ring_due = true; // for the order
         member.stage = Stage::Leaving;
         let told = member.kill_at.is_some();
         self.idle.retain(|idle| *idle != ticket);
@@ -163,7 +164,7 @@ impl Crew {
         std::mem::take(&mut self.ring_due)
     }
 
-    fn next_alarm(&self) -> Option<Instant> {
+    pub(super) fn next_alarm(&self) -> Option<Instant> {
         self.members.values().filter_map(Member::alarm).min()
     }
 

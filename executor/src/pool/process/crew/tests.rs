@@ -178,16 +178,21 @@ impl Walk {
         for (remote, outcome) in out {
             remote.finish(outcome);
         }
+        if self.crew.take_ring() {
+            self.crew.plan_look(hands()); // What the manager does when it is woken.
+        }
         self.check();
         answer
     }
 
-    /// What holds between any two transitions (C2).
+    /// What holds between any two transitions (C2, C6).
     fn check(&self) {
         assert!(
             self.crew.queue.is_empty() || self.crew.idle.is_empty(),
             "C2"
         );
+        let sleeps_past = |alarm: Instant| self.crew.next_look.is_none_or(|look| alarm < look);
+        assert!(!self.crew.next_alarm().is_some_and(sleeps_past), "C6");
         let orders: Vec<u64> = self.crew.queue.iter().map(|job| job.order).collect();
         assert!(orders.is_sorted(), "{orders:?}");
         let held: usize = self.crew.members.values().map(Member::load).sum();
