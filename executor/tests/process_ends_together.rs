@@ -5,8 +5,9 @@ mod support;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use support::{is_dead, kill, nap, pids_told_by, play_part, pool, start_part, until};
-use tatkal_executor::{ForkServer, JoinError, LocalExecutor, Parker, ProcessPool};
+use tatkal_executor::{ForkServer, JoinError, LocalExecutor, Parker, ProcessPool, Shutdown};
 
 tests![
     parts: [
@@ -18,6 +19,7 @@ tests![
         loses_its_server_with_an_idle_pool,
         has_threads_already,
         hears_ctrl_c,
+        stops_in_order_at_ctrl_c,
         forks_by_itself,
         is_refused_processes,
         lets_its_server_have_no_descriptors,
@@ -32,6 +34,8 @@ tests![
     an_idle_pool_whose_server_dies_says_so,
     a_server_is_refused_where_there_are_threads,
     ctrl_c_leaves_the_workers_to_the_program,
+    ctrl_c_is_one_orderly_stop_and_the_workers_are_silent,
+    ctrl_c_ends_a_program_that_makes_nothing_of_it_and_the_workers_are_silent,
     a_forked_copy_of_the_program_leaves_the_pool_alone,
     when_no_process_can_be_made_the_jobs_fail_at_once,
     when_the_server_has_no_descriptors_the_jobs_fail_at_once,
@@ -256,6 +260,55 @@ fn hears_ctrl_c() {
 
 fn ctrl_c_leaves_the_workers_to_the_program() {
     play_part("hears_ctrl_c");
+}
+
+static TOLD: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn note(_: libc::c_int) {
+    TOLD.store(true, Ordering::Relaxed);
+}
+
+fn stops_in_order_at_ctrl_c() {
+    let handler = note as extern "C" fn(libc::c_int);
+    // SAFETY: the handler only stores to an atomic.
+    unsafe { libc::signal(libc::SIGINT, handler as libc::sighandler_t) };
+    let pool = a_busy_pool();
+    let handle = pool.submit(nap, 600);
+    tell_pids(&pool);
+    until("Ctrl-C", || TOLD.load(Ordering::Relaxed));
+    pool.terminate();
+    pool.shutdown(Shutdown::finish());
+    assert!(handle.join().unwrap_err().is_cancelled());
+    println!("stopped in order");
+}
+
+/// As a terminal does it: to the whole group. What the part then prints, and its end.
+fn press_ctrl_c(name: &str) -> (String, String, process::ExitStatus) {
+    let mut part = support::part(name);
+    let mut part = part.stderr(process::Stdio::piped()).spawn().unwrap();
+    let pids = pids_told_by(&mut part);
+    assert_eq!(pids.len(), 4);
+    // SAFETY: to the group that the part is in, and we are not.
+    assert_eq!(unsafe { libc::kill(-(part.id() as i32), libc::SIGINT) }, 0);
+    let output = part.wait_with_output().unwrap();
+    until("everyone's end", || pids.iter().all(|pid| is_dead(*pid)));
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr), output.status)
+}
+
+fn ctrl_c_is_one_orderly_stop_and_the_workers_are_silent() {
+    let (printed, errors, status) = press_ctrl_c("stops_in_order_at_ctrl_c");
+    assert_eq!(
+        (printed.as_str(), errors.as_str()),
+        ("stopped in order\n", "")
+    );
+    assert!(status.success());
+}
+
+fn ctrl_c_ends_a_program_that_makes_nothing_of_it_and_the_workers_are_silent() {
+    let (printed, errors, status) = press_ctrl_c("works_in_three_ways");
+    assert_eq!((printed.as_str(), errors.as_str()), ("", ""));
+    assert_eq!(status.signal(), Some(libc::SIGINT));
 }
 
 fn forks_by_itself() {
