@@ -129,8 +129,16 @@ pub(super) fn receive_with_fds(
     message.msg_control = control.as_mut_ptr().cast();
     message.msg_controllen = mem::size_of_val(&control) as _;
     let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
-    // SAFETY: the message points at live buffers, of the lengths it states, that are ours alone.
-    let received = retry(|| unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, flags) })?;
+    let mut receive = || {
+        // SAFETY: the message points at live buffers, of the lengths it states, ours alone.
+        retry(|| unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, flags) })
+    };
+    let received = match receive() {
+        // The other side is dead, and had not read all that we sent. That is told once, before
+        // what it sent itself, which is here all the same.
+        Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => receive()?,
+        received => received?,
+    };
     // SAFETY: the kernel filled `message` and `control`.
     Ok((received, unsafe { descriptors_of(&message) }))
 }
@@ -285,4 +293,25 @@ pub(super) fn futex_wait(word: &AtomicU32, expected: u32) {
 pub(super) fn futex_wake(word: &AtomicU32) {
     // SAFETY: the call uses the address as a name only.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_dead_have_sent_is_received_though_they_left_something_unread() {
+        let (ours, theirs) = socketpair(libc::SOCK_SEQPACKET).unwrap();
+        send(&theirs, &[IoSlice::new(b"sent")], &[], false).unwrap();
+        send(&ours, &[IoSlice::new(b"never read")], &[], false).unwrap();
+        drop(theirs);
+        let mut buffer = [0; 8];
+        let (count, _) = receive_with_fds(&ours, &mut buffer).unwrap();
+        assert_eq!(&buffer[..count], b"sent");
+        assert_eq!(
+            receive_with_fds(&ours, &mut buffer).unwrap().0,
+            0,
+            "the end"
+        );
+    }
 }
