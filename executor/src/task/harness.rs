@@ -18,6 +18,7 @@
 use super::cell::{Cell, Header, JoinWaker, Stage, Task, VTable, drop_references};
 use super::runnable::Runnable;
 use super::schedule::{Schedule, Scheduled, TaskId};
+use super::state::State;
 use super::waker::WakerRef;
 use super::word::{Abort, Shutdown, ToComplete, ToIdle, ToRunning};
 use crate::budget;
@@ -69,7 +70,13 @@ where
 {
     // SAFETY: the vtable belongs to this type; the runnable's reference keeps the cell alive.
     let cell = unsafe { cell::<F, T, S>(pointer) };
-    match cell.prefix.header.state.transition_to_running() {
+    let state = &cell.prefix.header.state;
+    let running = if S::AT_HOME {
+        state.transition_to_running_at_home()
+    } else {
+        state.transition_to_running()
+    };
+    match running {
         ToRunning::Poll => {}
         // SAFETY: we own RUNNING, and the runnable's reference goes into `cancel`.
         ToRunning::Cancel => return unsafe { cancel::<F, T, S>(pointer) },
@@ -87,8 +94,15 @@ where
             future.poll(&mut Context::from_waker(&waker))
         })
     }));
+    let idle = |state: &State| {
+        if S::AT_HOME {
+            state.transition_to_idle_at_home()
+        } else {
+            state.transition_to_idle()
+        }
+    };
     match polled {
-        Ok(Poll::Pending) => match cell.prefix.header.state.transition_to_idle() {
+        Ok(Poll::Pending) => match idle(state) {
             ToIdle::Idle => {}
             // SAFETY: `transition_to_idle` dropped our reference, and it was the last.
             ToIdle::Free => unsafe { free::<F, T, S>(pointer) },

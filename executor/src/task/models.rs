@@ -20,7 +20,9 @@
 
 mod bench;
 
+use super::cell::Task;
 use super::join::{AbortHandle, JoinHandle};
+use super::runnable::Runnable;
 use crate::error::JoinError;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::lock;
@@ -42,9 +44,14 @@ fn bounded_model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
     builder.check(f);
 }
 
-fn wakes_meet_a_poll(wakes: usize, by_value: bool, check: fn(&Bench)) -> impl Fn() {
+fn wakes_meet_a_poll(
+    new: fn(bool) -> (Bench, Runnable, JoinHandle<Output>, Task),
+    wakes: usize,
+    by_value: bool,
+    check: fn(&Bench),
+) -> impl Fn() {
     move || {
-        let (bench, runnable, handle, task) = Bench::new::<false>(false);
+        let (bench, runnable, handle, task) = new(false);
         runnable.run();
         let bench = Arc::new(bench);
         // Queued once more, so that the poll below is there for the wakes to meet.
@@ -87,37 +94,43 @@ fn at_most_four_polls(bench: &Bench) {
 
 #[test]
 fn a_wake_meets_a_poll() {
-    model(wakes_meet_a_poll(1, true, at_most_three_polls));
-    model(wakes_meet_a_poll(1, false, at_most_three_polls));
+    for new in [Bench::new::<false>, Bench::new_at_home] {
+        model(wakes_meet_a_poll(new, 1, true, at_most_three_polls));
+        model(wakes_meet_a_poll(new, 1, false, at_most_three_polls));
+    }
 }
 
 #[test]
 fn two_wakes_meet_a_poll() {
-    bounded_model(2, wakes_meet_a_poll(2, true, at_most_four_polls));
+    for new in [Bench::new::<false>, Bench::new_at_home] {
+        bounded_model(2, wakes_meet_a_poll(new, 2, true, at_most_four_polls));
+    }
 }
 
 #[test]
 fn the_last_waker_meets_the_end_of_a_poll() {
     // Nobody else knows the task: whoever goes last frees it, with the future in it.
-    model(|| {
-        let (bench, runnable, handle, task) = Bench::new::<false>(false);
-        runnable.run();
-        bench.waker().wake();
-        drop((handle, task));
-        let runnable = bench.next().unwrap();
-        let waker = lock(&bench.shared.waker).take().unwrap();
-        let thread = thread::spawn(move || drop(waker));
-        runnable.run();
-        drop(lock(&bench.shared.waker).take());
-        thread.join().unwrap();
-        bench.assert_gone(Some(false));
-    });
+    for new in [Bench::new::<false>, Bench::new_at_home] {
+        model(move || {
+            let (bench, runnable, handle, task) = new(false);
+            runnable.run();
+            bench.waker().wake();
+            drop((handle, task));
+            let runnable = bench.next().unwrap();
+            let waker = lock(&bench.shared.waker).take().unwrap();
+            let thread = thread::spawn(move || drop(waker));
+            runnable.run();
+            drop(lock(&bench.shared.waker).take());
+            thread.join().unwrap();
+            bench.assert_gone(Some(false));
+        });
+    }
 }
 
-fn an_abort_meets_a_poll<const IN_PLACE: bool>() {
+fn an_abort_meets_a_poll(new: fn(bool) -> (Bench, Runnable, JoinHandle<Output>, Task)) {
     for ready in [false, true] {
         model(move || {
-            let (bench, runnable, handle, task) = Bench::new::<IN_PLACE>(ready);
+            let (bench, runnable, handle, task) = new(ready);
             let abort = handle.abort_handle();
             let thread = thread::spawn(move || abort.abort());
             runnable.run();
@@ -141,12 +154,13 @@ fn an_abort_meets_a_poll<const IN_PLACE: bool>() {
 
 #[test]
 fn an_abort_meets_a_poll_of_a_task() {
-    an_abort_meets_a_poll::<false>();
+    an_abort_meets_a_poll(Bench::new::<false>);
+    an_abort_meets_a_poll(Bench::new_at_home);
 }
 
 #[test]
 fn an_abort_meets_a_poll_of_a_job() {
-    an_abort_meets_a_poll::<true>();
+    an_abort_meets_a_poll(Bench::new::<true>);
 }
 
 fn an_abort_and_another_meet_a_poll<const IN_PLACE: bool>(other_is_a_wake: bool) {

@@ -14,6 +14,10 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     /// thread that runs it.
     const CANCEL_IN_PLACE: bool;
 
+    /// True where one thread alone runs, cancels and shuts down its tasks, each of them only while
+    /// it is in none of them: then it need not say which of it is going on.
+    const AT_HOME: bool = false;
+
     /// (7) The task became runnable: keep the runnable until it can be run.
     fn schedule(scheduled: Scheduled<Self>)
     where

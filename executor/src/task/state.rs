@@ -6,10 +6,11 @@
 //!
 //! | operation                       | ordering | pairs with                                    |
 //! |---------------------------------|----------|-----------------------------------------------|
-//! | wake (sets SCHEDULED)           | AcqRel   | to_running: what was done before the wake is  |
+//! | wake (SCHEDULED, NOTIFIED)      | AcqRel   | to_running: what was done before the wake is  |
 //! |                                 |          | seen by the poll it causes, also when the bit |
 //! |                                 |          | was already set (read-modify-write always)    |
 //! | to_running                      | AcqRel   | the last owner's to_idle: the stage's bytes   |
+//! | to_running, to_idle at home     | Acquire  | a wake, when there is nothing to write        |
 //! | to_idle, complete               | AcqRel   | the next owner; the handle's read of output   |
 //! | set/clear JOIN_WAKER            | AcqRel   | complete: the waker's bytes                   |
 //! | add a reference                 | Relaxed  | made from one that exists; orders nothing     |
@@ -19,8 +20,8 @@
 //! Everything that is weaker than AcqRel is said at the operation. On x86-64 a locked instruction
 //! is a full barrier whatever the ordering, so the orderings cost nothing here; the number of
 //! locked instructions does. A task that is spawned, run once and then joined takes two, to_running
-//! and complete; a handle that waits for it two more, for its waker and for the reference with
-//! which the completer calls it.
+//! and complete, at home only the latter; a handle that waits for it two more, for its waker and
+//! for the reference with which the completer calls it.
 //!
 //! Next: `cell.rs`.
 
@@ -73,6 +74,27 @@ impl State {
     #[inline]
     pub(crate) fn transition_to_running(&self) -> ToRunning {
         self.apply(Snapshot::to_running)
+    }
+
+    /// As `transition_to_running`, for the thread that alone runs, cancels and shuts down this task.
+    #[inline]
+    pub(crate) fn transition_to_running_at_home(&self) -> ToRunning {
+        // Acquire: pairs with the wake that set SCHEDULED. A wake that we do not see yet finds
+        // SCHEDULED set, and leaves NOTIFIED for `transition_to_idle_at_home`.
+        if self.load().can_run_at_home() {
+            return ToRunning::Poll;
+        }
+        self.apply(Snapshot::to_running_at_home)
+    }
+
+    /// As `transition_to_idle`, after `transition_to_running_at_home`.
+    #[inline]
+    pub(crate) fn transition_to_idle_at_home(&self) -> ToIdle {
+        // Acquire: pairs with the wake. NOTIFIED stays, for the next `to_running` to take.
+        if self.load().must_run_again_at_home() {
+            return ToIdle::Reschedule;
+        }
+        self.apply(Snapshot::to_idle_at_home)
     }
 
     #[inline]

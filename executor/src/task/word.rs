@@ -12,11 +12,24 @@
 //!             RUNNING|SCHEDULED: woken during the poll; goes straight back to SCHEDULED
 //! ```
 //!
-//! Owns      six flags and, above them, the number of references.
+//! At home, where one thread alone runs its tasks and shuts them down, nobody asks whether a task is
+//! queued or being polled, so the thread does not say: SCHEDULED stays until the poll is over, and
+//! a wake meanwhile leaves NOTIFIED behind.
+//!
+//! ```text
+//!                  wake                        wake
+//!     IDLE ------------------> SCHEDULED ---------------> SCHEDULED|NOTIFIED
+//!      ^                       |       ^                     |         |
+//!      |  transition_to_idle   |       |     transition_to_  |         | transition_to_idle:
+//!      +-----------------------+       +---------------------+         v stays, and is queued
+//!        (poll is over)                  running (poll begins)           again
+//! ```
+//!
+//! Owns      seven flags and, above them, the number of references.
 //! Holds     I1 at most one `Runnable` exists: whoever sets SCHEDULED makes it, and RUNNING's
 //!              owner inherits it.
-//!           I2 only the one who set RUNNING touches the stage (future or output), until it
-//!              sets COMPLETE; from then on only the join handle does. Without a handle the
+//!           I2 only the one who set RUNNING (at home: the thread, with the runnable) touches the
+//!              stage (future or output), until it sets COMPLETE; from then on only the join handle does. Without a handle the
 //!              completer drops the output.
 //!           I3 COMPLETE is final, and RUNNING and COMPLETE exclude each other.
 //!           I4 the join handle alone sets JOIN_WAKER and writes the waker field while the bit
@@ -40,8 +53,10 @@ pub(super) const CANCELLED: usize = 1 << 3;
 pub(super) const JOIN_INTEREST: usize = 1 << 4;
 /// The join waker field is set and belongs to the completer.
 pub(super) const JOIN_WAKER: usize = 1 << 5;
+/// Woken while SCHEDULED: the poll that this stands for may have begun already.
+pub(super) const NOTIFIED: usize = 1 << 6;
 /// One reference.
-pub(super) const REFERENCE: usize = 1 << 6;
+pub(super) const REFERENCE: usize = 1 << 7;
 
 /// What the word said at one moment.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -181,7 +196,41 @@ impl Snapshot {
         } else {
             ToRunning::Poll
         };
-        (action, self.with(RUNNING).without(SCHEDULED))
+        (action, self.with(RUNNING).without(SCHEDULED | NOTIFIED))
+    }
+
+    /// At home: is there nothing to be written before the poll?
+    pub(super) fn can_run_at_home(self) -> bool {
+        let flags = SCHEDULED | NOTIFIED | RUNNING | COMPLETE | CANCELLED;
+        self.0 & flags == SCHEDULED
+    }
+
+    /// As `to_running`, at home: SCHEDULED stays for a poll.
+    pub(super) fn to_running_at_home(self) -> (ToRunning, Self) {
+        match self.to_running() {
+            (ToRunning::Poll, _) => (ToRunning::Poll, self.without(NOTIFIED)),
+            other => other,
+        }
+    }
+
+    /// At home: was it woken during the poll, and nothing else?
+    pub(super) fn must_run_again_at_home(self) -> bool {
+        self.0 & (NOTIFIED | CANCELLED) == NOTIFIED
+    }
+
+    /// As `to_idle`, at home.
+    pub(super) fn to_idle_at_home(self) -> (ToIdle, Self) {
+        debug_assert!(
+            self.is_scheduled() && !self.is_complete(),
+            "{self:?} cannot become idle"
+        );
+        if self.is_cancelled() {
+            return (ToIdle::Cancel, self.with(RUNNING));
+        }
+        if self.must_run_again_at_home() {
+            return (ToIdle::Reschedule, self);
+        }
+        self.without(SCHEDULED).to_rest()
     }
 
     /// The poll returned Pending.
@@ -197,22 +246,24 @@ impl Snapshot {
         if self.is_scheduled() {
             return (ToIdle::Reschedule, next);
         }
-        let next = next.less_one_reference();
-        (
-            if next.references() == 0 {
-                ToIdle::Free
-            } else {
-                ToIdle::Idle
-            },
-            next,
-        )
+        next.to_rest()
+    }
+
+    /// Nothing is left to do but to give the runner's reference up.
+    fn to_rest(self) -> (ToIdle, Self) {
+        let next = self.less_one_reference();
+        if next.references() == 0 {
+            (ToIdle::Free, next)
+        } else {
+            (ToIdle::Idle, next)
+        }
     }
 
     /// The output is stored: RUNNING goes, COMPLETE comes. With a handle that does not wait the
     /// completer's references go in the same step: nothing in the cell is of use to it any more.
     pub(super) fn complete(self, references: usize) -> (ToComplete, Self) {
         debug_assert!(
-            self.is_running() && !self.is_complete(),
+            (self.is_running() || self.is_scheduled()) && !self.is_complete(),
             "{self:?} cannot complete"
         );
         let next = self.without(RUNNING).with(COMPLETE);
@@ -226,13 +277,22 @@ impl Snapshot {
         (ToComplete::Done, Self(next.0 - references * REFERENCE))
     }
 
+    /// There is someone already who will poll it or is polling it: what he has to know. Even where
+    /// this changes nothing it is written, which orders the wake before the poll.
+    fn woken(self) -> Self {
+        if self.is_complete() {
+            self
+        } else if self.is_scheduled() {
+            self.with(NOTIFIED)
+        } else {
+            self.with(SCHEDULED)
+        }
+    }
+
     /// A waker is called and consumed.
     pub(super) fn wake_by_value(self) -> (Wake, Self) {
         if self.is_complete() || self.is_scheduled() || self.is_running() {
-            // With RUNNING alone the runner must look again, so the bit is set for it. In the
-            // other cases setting it changes nothing; the write itself orders us before the poll.
-            let bits = if self.is_complete() { 0 } else { SCHEDULED };
-            let next = self.with(bits).less_one_reference();
+            let next = self.woken().less_one_reference();
             let action = if next.references() == 0 {
                 Wake::Free
             } else {
@@ -250,7 +310,7 @@ impl Snapshot {
             return (Wake::Nothing, self);
         }
         if self.is_scheduled() || self.is_running() {
-            return (Wake::Nothing, self.with(SCHEDULED));
+            return (Wake::Nothing, self.woken());
         }
         (Wake::Schedule, Self(self.with(SCHEDULED).0 + REFERENCE))
     }
@@ -330,6 +390,7 @@ impl std::fmt::Debug for Snapshot {
             (CANCELLED, "CANCELLED"),
             (JOIN_INTEREST, "JOIN_INTEREST"),
             (JOIN_WAKER, "JOIN_WAKER"),
+            (NOTIFIED, "NOTIFIED"),
         ];
         let names: Vec<_> = flags
             .iter()

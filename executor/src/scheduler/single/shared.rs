@@ -269,6 +269,10 @@ impl Shared {
 
 impl Schedule for Home {
     const CANCEL_IN_PLACE: bool = false;
+    // `block_on` runs tasks and `drop` shuts them down, on the owner's thread; the executor is
+    // borrowed by the one and gone with the other, so never inside a task. What another thread
+    // cancels (a spawn that came too late) nobody else has heard of.
+    const AT_HOME: bool = true;
 
     /// (7) To the local queue on the owner's thread, through the inject queue from any other.
     #[inline]

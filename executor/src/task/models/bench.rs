@@ -32,13 +32,14 @@ fn count(counter: &AtomicUsize) {
 }
 
 /// A scheduler that keeps its runnables in a list. Lives in the cell, so its drop is the cell's.
-struct Queue<const IN_PLACE: bool> {
+struct Queue<const IN_PLACE: bool, const AT_HOME: bool> {
     runnables: Arc<Mutex<Vec<Runnable>>>,
     counts: Arc<Counts>,
 }
 
-impl<const IN_PLACE: bool> Schedule for Queue<IN_PLACE> {
+impl<const IN_PLACE: bool, const AT_HOME: bool> Schedule for Queue<IN_PLACE, AT_HOME> {
     const CANCEL_IN_PLACE: bool = IN_PLACE;
+    const AT_HOME: bool = AT_HOME;
 
     fn schedule(scheduled: Scheduled<Self>) {
         let runnables = scheduled.scheduler().runnables.clone();
@@ -46,7 +47,7 @@ impl<const IN_PLACE: bool> Schedule for Queue<IN_PLACE> {
     }
 }
 
-impl<const IN_PLACE: bool> Drop for Queue<IN_PLACE> {
+impl<const IN_PLACE: bool, const AT_HOME: bool> Drop for Queue<IN_PLACE, AT_HOME> {
     fn drop(&mut self) {
         count(&self.counts.cells);
     }
@@ -119,6 +120,17 @@ impl Bench {
     pub(super) fn new<const IN_PLACE: bool>(
         ready: bool,
     ) -> (Self, Runnable, JoinHandle<Output>, Task) {
+        Self::on::<IN_PLACE, false>(ready)
+    }
+
+    /// On a scheduler of one thread, the model's main one.
+    pub(super) fn new_at_home(ready: bool) -> (Self, Runnable, JoinHandle<Output>, Task) {
+        Self::on::<false, true>(ready)
+    }
+
+    fn on<const IN_PLACE: bool, const AT_HOME: bool>(
+        ready: bool,
+    ) -> (Self, Runnable, JoinHandle<Output>, Task) {
         let bench = Self {
             runnables: Arc::default(),
             counts: Arc::default(),
@@ -129,7 +141,7 @@ impl Bench {
             shared: bench.shared.clone(),
             counts: bench.counts.clone(),
         };
-        let queue = Queue::<IN_PLACE> {
+        let queue = Queue::<IN_PLACE, AT_HOME> {
             runnables: bench.runnables.clone(),
             counts: bench.counts.clone(),
         };

@@ -61,6 +61,7 @@ struct Ghost {
 struct Owner {
     in_place: bool,
     listed: bool,
+    at_home: bool,
 }
 
 impl Ghost {
@@ -128,7 +129,7 @@ impl Ghost {
     }
 
     /// I1 to I5, and that nothing that was asked for is forgotten.
-    fn check(&self) {
+    fn check(&self, owner: Owner) {
         let word = self.snapshot();
         let holders = self.runnables
             + self.husks
@@ -151,7 +152,13 @@ impl Ghost {
             self.runner,
             Some(Runner::Polling | Runner::Retiring | Runner::Completing(_))
         );
-        assert_eq!(word.is_running(), owns_stage, "I2: {self:?}");
+        if owner.at_home {
+            assert!(!word.is_running() || owns_stage, "I2: {self:?}");
+            let said = word.is_running() || word.is_scheduled();
+            assert!(!owns_stage || said, "I2: {self:?}");
+        } else {
+            assert_eq!(word.is_running(), owns_stage, "I2: {self:?}");
+        }
         assert!(!(word.is_running() && word.is_complete()), "I3: {self:?}");
         assert!(self.runnables <= 1, "I1: {self:?}");
         if self.runnables == 1 {
@@ -165,7 +172,7 @@ impl Ghost {
             !word.is_complete(),
             "the stage needs no tag: {self:?}"
         );
-        if !word.is_complete() && !word.is_running() {
+        if !word.is_complete() && !owns_stage {
             assert_eq!(
                 self.runnables == 1,
                 word.is_scheduled(),
@@ -194,7 +201,12 @@ impl Ghost {
         };
         step("a runnable is run", self.runnables > 0, &|g| {
             g.runnables -= 1;
-            match g.apply(State::transition_to_running) {
+            let transition = if owner.at_home {
+                State::transition_to_running_at_home
+            } else {
+                State::transition_to_running
+            };
+            match g.apply(transition) {
                 ToRunning::Poll => {
                     g.owed = false;
                     g.start_running(Runner::Polling);
@@ -218,7 +230,11 @@ impl Ghost {
             "poll: Pending",
             self.runner == Some(Runner::Polling),
             &|g| {
-                let action = g.apply(State::transition_to_idle);
+                let action = if owner.at_home {
+                    g.apply(State::transition_to_idle_at_home)
+                } else {
+                    g.apply(State::transition_to_idle)
+                };
                 g.runner = None;
                 match action {
                     ToIdle::Idle => {}
@@ -318,7 +334,9 @@ impl Ghost {
             g.aborters -= 1;
             g.drop_references(1);
         });
-        step("shutdown", self.listed, &|g| {
+        // At home the thread is in a task, or shuts down: not both.
+        let in_a_task = owner.at_home && self.runner.is_some();
+        step("shutdown", self.listed && !in_a_task, &|g| {
             g.listed = false;
             match g.apply(State::transition_to_shutdown) {
                 Shutdown::Cancel { queued } => {
@@ -386,7 +404,7 @@ fn explore(owner: Owner) -> BTreeMap<Ghost, Option<(&'static str, Ghost)>> {
     let mut queue = VecDeque::from([start]);
     while let Some(ghost) = queue.pop_front() {
         let checked = std::panic::catch_unwind(|| {
-            ghost.check();
+            ghost.check(owner);
             ghost.steps(owner)
         });
         let Ok(steps) = checked else {
@@ -416,11 +434,15 @@ fn print_path(seen: &BTreeMap<Ghost, Option<(&'static str, Ghost)>>, mut ghost: 
 }
 
 fn owners() -> impl Iterator<Item = Owner> {
-    [false, true].into_iter().flat_map(|in_place| {
-        [false, true]
-            .into_iter()
-            .map(move |listed| Owner { in_place, listed })
-    })
+    let bits = |owner: u8| Owner {
+        listed: owner & 1 != 0,
+        in_place: owner & 2 != 0,
+        at_home: owner & 4 != 0,
+    };
+    // Whoever cancels in place may be any thread.
+    (0..8)
+        .map(bits)
+        .filter(|owner| !(owner.in_place && owner.at_home))
 }
 
 #[test]
@@ -484,6 +506,7 @@ fn a_task_without_a_list_that_everybody_forgot_is_freed_with_its_future() {
     let owner = Owner {
         in_place: false,
         listed: false,
+        at_home: false,
     };
     let forgotten = explore(owner)
         .into_keys()
