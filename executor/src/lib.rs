@@ -43,6 +43,8 @@
 
 mod block_on;
 pub mod budget;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub mod docs;
 mod driver;
 mod error;
 mod group;

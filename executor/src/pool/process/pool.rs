@@ -44,7 +44,7 @@ use std::time::Duration;
 ///
 /// What a job does stays in its process: a crash, a leak or a runaway loop costs that one job, and
 /// a running job can be stopped by force ([`JoinHandle::abort`] kills its worker, and the pool
-/// makes another).
+/// makes another). How it works, with pictures: [`docs::process_pool`](crate::docs::process_pool).
 ///
 /// # Jobs
 /// A job is a function item or a closure that captures nothing, and one argument. Argument and
@@ -69,6 +69,9 @@ use std::time::Duration;
 /// that dies takes the one job that it was running along ([`JoinError::WorkerDied`](crate::JoinError::WorkerDied)), and another
 /// one is made when there is a job for it. Jobs that were waiting, even at that worker, are run by
 /// others. Workers ignore Ctrl-C (SIGINT): it goes to the program as well, which decides.
+///
+/// Time limits, what to do when a worker dies, limits of memory and CPU time, an initializer: see
+/// [`ProcessPoolBuilder`], and [`jobs`](Self::jobs) for what can be told for some jobs.
 ///
 /// # The end
 /// Dropping the pool waits until all its jobs are done and its workers are gone;

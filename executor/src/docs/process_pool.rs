@@ -1,0 +1,202 @@
+//! The process pool: how a job gets to another process and back, and what happens when one dies.
+//!
+//! # The data flow
+//!
+//! Two workers, at a moment when job 3 has just been answered, 4 and 5 run, and more are waiting:
+//!
+//! ```text
+//! |====================== the program ======================|== shared memory ==|== workers ==|
+//!
+//!                  +- queue --------+  +- member 1 -------+  +- board 1 -------+  +-----------+
+//!  submit(f, 8)──> | 7: g, "seven"  |  | 4: f, 4  (begun) |  | 4 claimed       |─>| worker 1  |
+//!    |    encode   | 8: f, 8        |─>| 6: f, 6          |─>| 6 offered  f, 6 |  |   f(4)    |
+//!    |             | ...            |  +------------------+  +-----------------+  +-----------+
+//!    v             +----------------+  +- member 2 -------+  +- board 2 -------+  +-----------+
+//!  JoinHandle                          | 3: f, 3          |  | 3 answered  9   |<─| worker 2  |
+//!    ^                                 | 5: f, 5  (begun) |─>| 5 claimed       |─>|   f(5)    |
+//!    |    decode                       +------------------+  +-----------------+  +-----------+
+//!    +───── 9 ───── manager <──────────────────────────────────────+  it rings           |
+//!                    |   ^                                                              dies
+//!                    |   |                                                               |
+//!       Fork 3, Kill 1   Forked 3: pid 4713, Exited 1: signal 9                          |
+//!                    v   |                                                               v
+//!  |===== fork server: one thread, small; forks the workers, and reaps them by waitpid =======|
+//! ```
+//!
+//! `submit`, in the calling thread:
+//! - encodes the argument, so that a value that cannot be encoded fails its own job and no other;
+//! - takes the pool's one lock and gives the job a number and a place: at an idle worker, else (if
+//!   fewer workers exist than may) in the queue until a new one has come, else behind the job of a
+//!   busy worker, so that this one need not wait for us in between;
+//! - wakes that worker if it sleeps. No other thread of the program is involved.
+//!
+//! The worker, a copy of the program that does nothing else:
+//! - claims the job in the board: from here on it has begun, and cannot be taken back;
+//! - finds the function by its address, which is the same as in the program, since both are copies
+//!   of one process; decodes the argument; calls the function; encodes the result;
+//! - writes out what the job has printed, and then answers in the place of the argument.
+//!
+//! The manager, the pool's one thread:
+//! - takes answers from the boards, decodes them, and completes the handles: that wakes whoever
+//!   joins or awaits them;
+//! - asks the fork server for workers, and to send them signals;
+//! - hears of deaths, and does what was agreed ([`OnDeath`]).
+//!
+//! A job stays in the program, with its argument, until it is answered. What a worker had not begun
+//! when it died is simply given to another one.
+//!
+//! # Why a fork server
+//!
+//! `fork` copies the calling thread only. Had another thread a lock at that moment (of the
+//! allocator, of stdout), then nobody in the child will ever release it, and the first `println!`
+//! there waits for ever. So a process with threads cannot fork and go on; and a program that wants
+//! a process pool usually has threads by then, the pool's own manager among them.
+//!
+//! The fork server is a copy of the program made while there was one thread. It does nothing but
+//! fork and wait, and stays single for life; so its children are whole. It has another virtue:
+//! it is as small as the program was at its start. A fork copies page tables, and that of a
+//! program of many gigabytes takes long.
+//!
+//! The price: a worker sees the program as it was when the server started ([`ForkServer`]). So the
+//! first line of `main` is the place to start it.
+//!
+//! # What crosses and what does not
+//!
+//! | | |
+//! |---|---|
+//! | the function | as an address. It must not have data of its own: no captures, no `fn` pointers |
+//! | argument, result | as bytes, by serde: both implement [`Portable`] |
+//! | a panic | its message, its place, and (with `RUST_BACKTRACE`) its backtrace; not its payload |
+//! | what it prints | goes to the program's stdout and stderr; before the result, if it is flushed or ends in a line end |
+//! | statics, environment, working directory | those of the server's start. Each worker has its own from then on |
+//! | open files, locks, threads, sockets | do not. A static that holds a descriptor finds `/dev/null` there |
+//! | code loaded after the start of the server | does not; such a job is refused |
+//!
+//! Two of these are checked by the compiler. A function that captures:
+//!
+//! ```compile_fail,E0080
+//! # fn main() -> std::io::Result<()> {
+//! use tatkal_executor::ProcessPool;
+//! let pool = ProcessPool::new(1)?;
+//! let factor = 3;
+//! let handle = pool.submit(move |number: u32| number * factor, 14);
+//! // error: the function of a job may not capture anything (nor be a `fn` pointer): another
+//! //        process could not see it; pass the data as the job's argument
+//! # Ok(()) }
+//! ```
+//!
+//! and a type without a serde form:
+//!
+//! ```compile_fail,E0277
+//! # fn main() -> std::io::Result<()> {
+//! use tatkal_executor::ProcessPool;
+//! struct Point(f64, f64);
+//! let pool = ProcessPool::new(1)?;
+//! let handle = pool.submit(|point: Point| point.0.hypot(point.1), Point(3.0, 4.0));
+//! // error: `Point` cannot go to another process
+//! //   label: a job's argument and its result travel as bytes, and this cannot
+//! //   note: what travels implements `Serialize` and `DeserializeOwned` (derive serde's two
+//! //         traits), is `Send`, and borrows nothing
+//! # Ok(()) }
+//! ```
+//!
+//! As it is meant:
+//!
+//! ```
+//! # fn main() -> std::io::Result<()> {
+//! use tatkal_executor::ProcessPool;
+//! let pool = ProcessPool::new(1)?;
+//! let factor = 3;
+//! let handle = pool.submit(|(number, factor): (u32, u32)| number * factor, (14, factor));
+//! assert_eq!(handle.join().unwrap(), 42);
+//! # Ok(()) }
+//! ```
+//!
+//! # When something goes wrong
+//!
+//! | what happens | the handle says | and the pool |
+//! |---|---|---|
+//! | the job panics | [`Panicked`] | goes on with the same worker |
+//! | a codec fails or panics, at any of the four crossings | [`Codec`], which names the [`Crossing`] | the same |
+//! | the worker dies in the job: a signal, `abort`, `exit` (even with 0), a stack overflow | [`WorkerDied`], with pid and signal or code, and the crossing if it was at one | makes another worker; or runs the job again, or breaks: [`OnDeath`] |
+//! | the job has cost more workers than was allowed | [`Quarantined`], with the end of each | goes on |
+//! | the worker dies idle, while it is made, or with jobs that it has not begun | nothing: another one runs them | makes another worker |
+//! | its time is up | [`TimedOut`] | stops the job, makes another worker |
+//! | it uses more memory or CPU time than it may | [`WorkerDied`], with the [`Limit`] | makes another worker |
+//! | it is stopped (SIGSTOP) | nothing; a time limit and `abort` reach it there | a job that it has not begun and that has a time limit is run by another |
+//! | the initializer fails | [`Broken`], with its reason | ends; it does not try again and again |
+//! | no process can be made | [`Start`], with the system's reason, if there is no worker at all | goes on with those there are, and tries again |
+//! | the fork server is killed | [`WorkerDied`] or [`Start`] | its workers die with it; every job, now and later, fails at once |
+//! | the program is killed | | the kernel kills server and workers, in the middle of jobs, busy or not |
+//!
+//! # Stopping
+//!
+//! A running job is the one thing that only this mode can stop by force. Its worker gets a SIGTERM
+//! (a job that must tidy up can handle it, and if it then comes to an end, that end counts), and
+//! after [the grace] a SIGKILL. The handle speaks when the worker is
+//! dead, so what the job did is over by then.
+//!
+//! | | jobs that wait | jobs that run |
+//! |---|---|---|
+//! | [`JoinHandle::abort`], a time limit | never start (they have no time limit yet) | are stopped |
+//! | [`Shutdown::finish`], or dropping the pool | run | run |
+//! | [`Shutdown::cancel`] | are cancelled | run |
+//! | [`ProcessPool::terminate`] | are cancelled | are stopped |
+//! | [`ProcessPool::kill`] | are cancelled | are killed, without grace |
+//!
+//! Ctrl-C goes to the whole foreground group. The workers and the server ignore it and print
+//! nothing; the program decides: it dies, and they with it, or it calls `terminate`.
+//!
+//! # What workers print
+//!
+//! They have the program's stdout. Each line is written at once, and what is left without a line
+//! end is written before the result goes back. Nothing that the program or the server had in a
+//! buffer is printed by a worker again, because nothing is inherited in it and workers leave
+//! without running the program's exit handlers.
+//!
+//! Lines of several workers do not tear as long as a line is *one* write: that is so when its parts
+//! together fit the standard library's buffer (1 KiB), or when it is handed over in one piece with
+//! its line end, as in `print!("{}", line + "\n")`. To a pipe, the kernel keeps one write together
+//! up to 4096 bytes. Longer lines can be torn by those of another worker.
+//!
+//! # The rules, and what each prevents
+//!
+//! | rule | without it |
+//! |---|---|
+//! | only a process with one thread forks | a lock that nobody releases; the child hangs at its first allocation or `println!` |
+//! | workers and server let go of every descriptor but their own | a pipe stays open in a process that knows nothing of it: its reader waits for ever, and a killed worker's end is not seen |
+//! | a worker leaves by `_exit` | the program's exit handlers and buffers run once more for every worker: lines appear twice |
+//! | workers reset signal handlers and ignore SIGINT | the program's handler acts in the worker, on what both share; Ctrl-C kills jobs that the program wanted to finish |
+//! | workers seed their randomness afresh | all draw the same numbers |
+//! | workers die with the server, it with the program | orphans that compute for nobody |
+//! | the server reaps, and tells each status | zombies; and nobody knows how a worker died |
+//! | the pool speaks of workers by tickets, never by pids | a signal to a stranger who has got the number |
+//! | a job is claimed before it begins | a death costs jobs that never ran, or one runs twice |
+//! | jobs are given in advance only when all workers are busy, and taken back when one is idle | a short job waits behind a long one while others do nothing |
+//! | answers that were whole when the worker died count | a job that was done is reported as failed, and done again |
+//! | the argument is encoded by the submitter | one bad argument breaks the channel for all (CPython had that) |
+//! | an address is looked up, never jumped to | a damaged message runs arbitrary code |
+//! | no user code runs under the pool's lock | a waker that submits a job waits for itself |
+//! | a failing initializer breaks the pool | workers are made and die for ever |
+//!
+//! # Reading on
+//! In the source, `pool/process/mod.rs` has the reading order.
+//!
+//! [`OnDeath`]: crate::OnDeath
+//! [`ForkServer`]: crate::ForkServer
+//! [`Portable`]: crate::Portable
+//! [`Crossing`]: crate::Crossing
+//! [`Limit`]: crate::Limit
+//! [`Panicked`]: crate::JoinError::Panicked
+//! [`Codec`]: crate::JoinError::Codec
+//! [`WorkerDied`]: crate::JoinError::WorkerDied
+//! [`Quarantined`]: crate::JoinError::Quarantined
+//! [`TimedOut`]: crate::JoinError::TimedOut
+//! [`Broken`]: crate::JoinError::Broken
+//! [`Start`]: crate::JoinError::Start
+//! [`JoinHandle::abort`]: crate::JoinHandle::abort
+//! [`Shutdown::finish`]: crate::Shutdown::finish
+//! [`Shutdown::cancel`]: crate::Shutdown::cancel
+//! [`ProcessPool::terminate`]: crate::ProcessPool::terminate
+//! [`ProcessPool::kill`]: crate::ProcessPool::kill
+//! [the grace]: crate::ProcessPoolBuilder::grace
