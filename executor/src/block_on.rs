@@ -39,10 +39,27 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 
 /// `block_on` that gives up at `deadline`. The future stays as it is and can be polled again.
 pub(crate) fn block_on_until<F: Future + ?Sized>(
-    mut future: Pin<&mut F>,
+    future: Pin<&mut F>,
     deadline: Option<Instant>,
 ) -> Option<F::Output> {
     refuse_if_entered();
+    sleep_and_poll(future, deadline)
+}
+
+/// `block_on` for a future that is inside an executor while it is polled, on a thread that is none
+/// of the executor's: blocking is refused in there as in the executor's tasks.
+pub(crate) fn block_on_entered<F: Future>(future: F) -> F::Output {
+    let _entered = Entered::new();
+    match sleep_and_poll(pin!(future), None) {
+        Some(output) => output,
+        None => unreachable!("without a deadline there is an output"),
+    }
+}
+
+fn sleep_and_poll<F: Future + ?Sized>(
+    mut future: Pin<&mut F>,
+    deadline: Option<Instant>,
+) -> Option<F::Output> {
     let mut parker = Parker::new();
     let waker = parker.unparker();
     let mut cx = Context::from_waker(&waker);
@@ -66,7 +83,7 @@ pub(crate) fn block_on_until<F: Future + ?Sized>(
 }
 
 thread_cell! {
-    /// Is a scheduler running tasks on this thread?
+    /// Is a scheduler running tasks on this thread, or is it in a scheduler's `block_on`?
     static ENTERED: bool = false;
 }
 
@@ -102,7 +119,7 @@ impl Drop for Entered {
     }
 }
 
-/// Does this thread run a scheduler?
+/// Does this thread run a scheduler, or one's `block_on`?
 pub(crate) fn is_entered() -> bool {
     ENTERED.get()
 }

@@ -21,7 +21,7 @@
 //! 2. `task/`: `schedule.rs`, `word.rs`, `state.rs`, `cell.rs`, `waker.rs`, `runnable.rs`,
 //!    `harness.rs`, `join.rs`, `body.rs`, `promise.rs`, `completion/`
 //! 3. `scheduler/`: `yield_now.rs`, `live.rs`, `fifo.rs`, `metrics.rs`, `single.rs`, `queue/`,
-//!    `multi/`, `spawn.rs`
+//!    `multi/`, `guest.rs`, `spawn.rs`
 //! 4. `group/`: `join_set.rs`, `failure.rs`, `inbox.rs`, `task_group.rs`
 //! 5. `pool/`: `cpus.rs`, `executor.rs`, `sequential.rs`, `thread/`, `process/`
 //! 6. [`testing`]: the promises of `Executor`, as checks
@@ -69,7 +69,7 @@ pub use pool::{
 #[cfg(all(target_os = "linux", not(loom)))]
 pub use pool::{ForkServer, Jobs, OnDeath, ProcessPool, ProcessPoolBuilder};
 pub use scheduler::{
-    LocalExecutor, MultiBuilder, MultiExecutor, MultiHandle, SpawnHandle, StillRunning,
+    LocalExecutor, MultiBuilder, MultiExecutor, MultiHandle, SpawnGuard, SpawnHandle, StillRunning,
     WorkerMetrics, YieldNow, spawn, spawn_local, yield_now,
 };
 pub use task::completion::as_completed::{AsCompleted, AsCompletedStream, NotYet, as_completed};

@@ -6,6 +6,7 @@ mod common;
 
 use common::{Drops, turns};
 use std::future::pending;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
@@ -139,19 +140,26 @@ fn spawn_goes_to_the_innermost_executor() {
     let home = thread::current().id();
     let multi = MultiExecutor::new(1).unwrap();
     let local = LocalExecutor::default();
-    multi.block_on(async {
-        let worker = spawn(async { thread::current().id() }).await.unwrap();
-        assert_ne!(worker, home);
-        local.block_on(async {
-            assert_eq!(spawn(async { thread::current().id() }).await.unwrap(), home);
-            let task = spawn_local(async { thread::current().id() });
-            assert_eq!(task.await.unwrap(), home);
-        });
-        assert_eq!(
-            spawn(async { thread::current().id() }).await.unwrap(),
-            worker
-        );
+    let guest = multi.handle().enter();
+    let worker = spawn(async { thread::current().id() }).join().unwrap();
+    assert_ne!(worker, home);
+    local.block_on(async {
+        assert_eq!(spawn(async { thread::current().id() }).await.unwrap(), home);
+        let task = spawn_local(async { thread::current().id() });
+        assert_eq!(task.await.unwrap(), home);
     });
+    let other = MultiExecutor::new(1).unwrap();
+    other.block_on(async {
+        let task = spawn(async { thread::current().id() }).await.unwrap();
+        assert!(task != home && task != worker);
+        // In there, another executor's `block_on` would keep this future waiting.
+        let nested = catch_unwind(AssertUnwindSafe(|| local.block_on(async {})));
+        assert!(nested.is_err());
+    });
+    let task = spawn(async { thread::current().id() });
+    assert_eq!(task.join().unwrap(), worker);
+    drop(guest);
+    assert!(catch_unwind(|| spawn(async {})).is_err());
     // A one-thread executor's end inside a worker: what its tasks spawn as they go is its own.
     let task = multi.handle().spawn(async {
         let local = LocalExecutor::default();

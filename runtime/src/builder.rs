@@ -2,8 +2,8 @@
 //!
 //! Next: nothing. `examples/` is where to go from here.
 
-use crate::blocking;
-use crate::context::{self, Shared, Spawner};
+use crate::blocking::{self, Home};
+use crate::context::{self, As, Shared, Spawner};
 use crate::driver::EventLoop;
 use crate::handle::Handle;
 use crate::reactor::Backend;
@@ -38,6 +38,7 @@ pub struct Builder {
     /// `None`: one thread, the caller's.
     workers: Option<usize>,
     thread_name: Option<String>,
+    stack_size: Option<usize>,
     on_start: Option<Hook>,
     on_stop: Option<Hook>,
 }
@@ -59,6 +60,13 @@ impl Builder {
     /// What the worker threads are called: this, a hyphen, and a number from 0.
     pub fn thread_name(mut self, name: impl Into<String>) -> Builder {
         self.thread_name = Some(name.into());
+        self
+    }
+
+    /// The stack of each thread of the runtime's own, workers and those for blocking work, in bytes;
+    /// the default is std's (2 MiB, or `RUST_MIN_STACK`).
+    pub fn thread_stack_size(mut self, bytes: usize) -> Builder {
+        self.stack_size = Some(bytes);
         self
     }
 
@@ -105,9 +113,12 @@ impl Builder {
     /// If the operating system refuses the event loop's descriptors, or a thread.
     pub fn build(self) -> io::Result<Runtime> {
         let clock = self.clock.clone().map_or_else(Clock::real, Clock::test);
-        let pool = blocking::pool(self.blocking_threads);
+        let home = Home::default();
+        let pool = blocking::pool(self.blocking_threads, self.stack_size, home.clone());
         let driver = EventLoop::new(self.backend, clock, pool)?;
         let shared = driver.shared().clone();
+        // No thread of the pool can have looked for it yet.
+        let _first = home.set(Arc::downgrade(&shared));
         let (executor, spawner) = match self.workers {
             None => {
                 let executor = LocalExecutor::new(driver);
@@ -130,11 +141,14 @@ impl Builder {
         if let Some(name) = self.thread_name {
             builder = builder.thread_name(name);
         }
+        if let Some(bytes) = self.stack_size {
+            builder = builder.thread_stack_size(bytes);
+        }
         // The hooks hold the runtime's shared part, and belong to the threads: no cycle.
         let (shared, on_start, on_stop) = (shared.clone(), self.on_start, self.on_stop);
         builder
             .on_thread_start(move || {
-                context::enter_as_worker(shared.clone());
+                context::enter_for_life(shared.clone(), As::Worker);
                 if let Some(hook) = &on_start {
                     hook();
                 }
@@ -144,7 +158,7 @@ impl Builder {
                 if let Some(hook) = &on_stop {
                     hook();
                 }
-                context::leave_as_worker();
+                context::leave();
             })
     }
 }
@@ -157,6 +171,7 @@ impl fmt::Debug for Builder {
             .field("blocking_threads", &self.blocking_threads)
             .field("workers", &self.workers)
             .field("thread_name", &self.thread_name)
+            .field("stack_size", &self.stack_size)
             .finish_non_exhaustive()
     }
 }

@@ -18,7 +18,7 @@ use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 use std::task::Waker;
 use std::time::Instant;
-use tatkal_executor::{MultiHandle, SpawnHandle, ThreadPool};
+use tatkal_executor::{MultiHandle, SpawnGuard, SpawnHandle, ThreadPool};
 
 /// What sockets, sleeps and lookups use of a runtime.
 pub(crate) struct Shared {
@@ -35,6 +35,16 @@ pub(crate) struct Shared {
 pub(crate) enum Spawner {
     One(SpawnHandle),
     Many(MultiHandle),
+}
+
+impl Spawner {
+    /// `spawn` on this thread goes to this runtime, while it runs no tasks itself.
+    fn enter(&self) -> SpawnGuard {
+        match self {
+            Spawner::One(spawner) => spawner.enter(),
+            Spawner::Many(spawner) => spawner.enter(),
+        }
+    }
 }
 
 /// The runtime of this thread.
@@ -219,6 +229,7 @@ pub(crate) enum As {
 /// While this is alive, the thread is on a runtime; afterwards it is where it was before.
 pub(crate) struct Entered {
     before: Option<Current>,
+    _spawns: Option<SpawnGuard>,
     /// Belongs to the thread that it was made on.
     _not_send: PhantomData<*const ()>,
 }
@@ -232,7 +243,12 @@ pub(crate) fn enter(shared: Arc<Shared>, role: As) -> Entered {
         As::Worker => List::Shelf(shared.timers.new_shelf()),
         As::Guest => List::None,
     };
+    let spawns = match role {
+        As::Guest => shared.spawner.get().map(Spawner::enter),
+        As::Driver | As::Worker => None,
+    };
     Entered {
+        _spawns: spawns,
         before: CURRENT.replace(Some(Current { shared, list })),
         _not_send: PhantomData,
     }
@@ -253,15 +269,15 @@ impl Drop for Entered {
 }
 
 thread_local! {
-    static WORKER: RefCell<Option<Entered>> = const { RefCell::new(None) };
+    static FOR_LIFE: RefCell<Option<Entered>> = const { RefCell::new(None) };
 }
 
-/// This thread is a worker of a runtime, from now until `leave_as_worker`.
-pub(crate) fn enter_as_worker(shared: Arc<Shared>) {
-    let entered = enter(shared, As::Worker);
-    drop(WORKER.replace(Some(entered)));
+/// This thread is on a runtime from its first task or job until `leave`, after its last.
+pub(crate) fn enter_for_life(shared: Arc<Shared>, role: As) {
+    let entered = enter(shared, role);
+    drop(FOR_LIFE.replace(Some(entered)));
 }
 
-pub(crate) fn leave_as_worker() {
-    drop(WORKER.take());
+pub(crate) fn leave() {
+    drop(FOR_LIFE.take());
 }

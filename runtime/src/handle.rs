@@ -1,6 +1,7 @@
 //! Handle: a runtime, seen from any thread. Next: `runtime.rs`.
 
 use crate::context::{self, As, Entered, Shared, Spawner};
+use crate::metrics::RuntimeMetrics;
 use std::fmt;
 use std::sync::Arc;
 use tatkal_executor::JoinHandle;
@@ -82,13 +83,14 @@ impl Handle {
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _context = self.enter_as(As::Guest);
         match self.spawner() {
-            Spawner::One(_) => tatkal_executor::block_on(future),
+            Spawner::One(spawner) => spawner.block_on(future),
             Spawner::Many(spawner) => spawner.block_on(future),
         }
     }
 
     /// Puts this thread on the runtime until the guard is dropped: sockets that are opened and
-    /// sleeps that are polled here meanwhile are this runtime's. Guards nest; drop the last first.
+    /// sleeps that are polled here meanwhile are this runtime's, and [`spawn`](crate::spawn) goes
+    /// to it (unless this thread runs tasks itself). Guards nest; drop the last first.
     ///
     /// # Example
     /// ```
@@ -106,6 +108,11 @@ impl Handle {
         EnterGuard {
             _entered: self.enter_as(As::Guest),
         }
+    }
+
+    /// What the runtime has done, and what it has to do. It can be asked after its end, too.
+    pub fn metrics(&self) -> RuntimeMetrics {
+        RuntimeMetrics::read(&self.shared, self.spawner())
     }
 
     pub(crate) fn enter_as(&self, role: As) -> Entered {

@@ -20,7 +20,7 @@
 //! 3. `context.rs`, `driver.rs`
 //! 4. `time/`: `sleep.rs`, `timeout.rs`, `interval.rs`
 //! 5. `blocking.rs`, `async_fd.rs`, `signal.rs`, `net/`
-//! 6. `handle.rs`, `runtime.rs`, `builder.rs`
+//! 6. `metrics.rs`, `handle.rs`, `local_set.rs`, `runtime.rs`, `builder.rs`
 //!
 //! # Unsafe code
 //!
@@ -34,6 +34,8 @@ mod builder;
 mod context;
 mod driver;
 mod handle;
+mod local_set;
+mod metrics;
 pub mod net;
 mod reactor;
 mod runtime;
@@ -45,6 +47,8 @@ pub use async_fd::Async;
 pub use blocking::spawn_blocking;
 pub use builder::Builder;
 pub use handle::{EnterGuard, Handle};
+pub use local_set::LocalSet;
+pub use metrics::RuntimeMetrics;
 pub use reactor::Backend;
 pub use runtime::{Runtime, block_on};
 pub use signal::ctrl_c;

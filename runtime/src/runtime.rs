@@ -15,10 +15,11 @@ use crate::blocking;
 use crate::builder::Builder;
 use crate::context::As;
 use crate::handle::{EnterGuard, Handle};
+use crate::metrics::RuntimeMetrics;
 use std::fmt;
 use std::io;
-use std::time::Duration;
-use tatkal_executor::{JoinHandle, LocalExecutor, MultiExecutor, StillRunning};
+use std::time::{Duration, Instant};
+use tatkal_executor::{JoinHandle, LocalExecutor, MultiExecutor, Shutdown, StillRunning};
 
 /// Runs a future, and every task it spawns, on a fresh one-thread runtime on this thread.
 ///
@@ -48,7 +49,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// | | one thread: [`Runtime::new`] | many: [`Builder::worker_threads`] |
 /// |---|---|---|
 /// | tasks run | on the thread that made it, inside [`block_on`](Self::block_on) | on the workers, at once |
-/// | tasks that are not `Send` | [`spawn_local`](crate::spawn_local) | on a one-thread runtime beside it |
+/// | tasks that are not `Send` | [`spawn_local`](crate::spawn_local) | in a [`LocalSet`](crate::LocalSet) |
 /// | `block_on`'s future runs | between the tasks | on the calling thread, beside the workers |
 ///
 /// It belongs to the thread that makes it; [`handle`](Self::handle) is for the other threads.
@@ -110,8 +111,8 @@ impl Runtime {
     /// next `block_on`). A panic of a task goes to its handle, one of `future` passes through.
     ///
     /// # Panics
-    /// On a thread that is inside a runtime already: `.await` there, or move the blocking call
-    /// elsewhere.
+    /// On a thread that is inside a runtime already, this one or another: `.await` there, or move
+    /// the blocking call into a job of [`spawn_blocking`](crate::spawn_blocking).
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         match self.executor() {
             Executor::One(executor) => {
@@ -146,8 +147,8 @@ impl Runtime {
         match self.executor() {
             Executor::One(executor) => executor.spawn_local(future),
             Executor::Many(_) => panic!(
-                "tasks of a runtime with worker threads must be `Send`: use `spawn`, or a \
-                 one-thread runtime for this one"
+                "tasks of a runtime with worker threads must be `Send`: use `spawn`, or a `LocalSet` \
+                 for this one"
             ),
         }
     }
@@ -181,19 +182,68 @@ impl Runtime {
         }
     }
 
-    /// Drops every task, and waits for those that are being polled, but no longer than `limit`.
+    /// What the runtime has done, and what it has to do. (On a one-thread runtime the number of
+    /// live tasks is exact here: this is its thread.)
+    pub fn metrics(&self) -> RuntimeMetrics {
+        RuntimeMetrics {
+            live_tasks: self.live_tasks(),
+            ..self.handle.metrics()
+        }
+    }
+
+    /// Drops every task and cancels the blocking jobs that no thread has begun; waits for what
+    /// cannot be stopped (tasks that are being polled, blocking jobs that run), but no longer than
+    /// `limit`.
+    ///
+    /// Dropping the runtime waits for the polls without a limit, and for no blocking job.
     ///
     /// # Errors
-    /// How many worker threads are still inside a poll. They are left to themselves: a worker ends
-    /// when its poll returns, and the event loop goes with the last of them.
+    /// How many workers are still inside a poll, and how many blocking jobs (name lookups among
+    /// them) still run. They are left to themselves: a worker ends when its poll returns, and the
+    /// event loop goes with the last of them.
+    ///
+    /// # Example
+    /// ```
+    /// use std::time::Duration;
+    /// let runtime = tatkal::Runtime::builder().worker_threads(1).build()?;
+    /// let (go, gate) = std::sync::mpsc::channel::<()>();
+    /// runtime.spawn_blocking(move || gate.recv()).detach();
+    /// # while runtime.metrics().blocking_queue_depth > 0 {}
+    /// let still = runtime.shutdown_timeout(Duration::from_millis(10)).unwrap_err();
+    /// assert_eq!(still.to_string(), "1 blocking job is still running");
+    /// # drop(go);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn shutdown_timeout(mut self, limit: Duration) -> Result<(), StillRunning> {
+        // Past the end of the clock is no deadline.
+        let deadline = Instant::now().checked_add(limit);
+        let _context = self.handle.enter_as(As::Guest);
+        let mut still = StillRunning::default();
         match self.executor.take() {
-            Some(Executor::Many(executor)) => executor.shutdown_timeout(limit),
-            other => {
-                self.executor = other;
-                Ok(())
+            Some(Executor::Many(executor)) => {
+                if let Err(stuck) = executor.shutdown_timeout(limit) {
+                    still.workers = stuck.workers;
+                }
             }
+            one_thread => drop(one_thread),
         }
+        let left = deadline.map_or(Duration::MAX, |deadline| {
+            deadline.saturating_duration_since(Instant::now())
+        });
+        let pool = &self.handle.shared().pool;
+        if let Err(stuck) = pool.shutdown_timeout(Shutdown::cancel(), left) {
+            still.jobs = stuck.jobs;
+        }
+        match still == StillRunning::default() {
+            true => Ok(()),
+            false => Err(still),
+        }
+    }
+
+    /// As [`shutdown_timeout`](Self::shutdown_timeout) without waiting for anything: for a runtime
+    /// that is done with, from a place that must not block. What still runs is left to itself.
+    pub fn shutdown_background(self) {
+        let _left_alone = self.shutdown_timeout(Duration::ZERO);
     }
 
     fn executor(&self) -> &Executor {

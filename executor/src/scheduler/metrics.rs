@@ -101,6 +101,13 @@ impl Counter {
             .store(self.0.load(Ordering::Relaxed) + more, Ordering::Relaxed);
     }
 
+    /// As many as there are now: for what goes down again. Only the counter's own worker calls this.
+    #[inline]
+    pub(super) fn set(&self, value: usize) {
+        // Relaxed: a statistic.
+        self.0.store(value as u64, Ordering::Relaxed);
+    }
+
     pub(super) fn get(&self) -> u64 {
         // Relaxed: a statistic.
         self.0.load(Ordering::Relaxed)

@@ -2,9 +2,11 @@
 //!
 //! Reading order: `yield_now.rs`, `live.rs` (the tasks that exist), `fifo.rs` (a run queue),
 //! `metrics.rs` (what a worker has done), `single.rs` (one thread), `queue/` and `multi/` (many
-//! threads), `spawn.rs` (onto whichever of them this thread is in).
+//! threads), `guest.rs` (a thread that is none of the executor's), `spawn.rs` (onto whichever of
+//! them this thread is in).
 
 mod fifo;
+mod guest;
 mod live;
 mod metrics;
 mod multi;
@@ -13,6 +15,7 @@ mod single;
 mod spawn;
 mod yield_now;
 
+pub use guest::SpawnGuard;
 pub use metrics::WorkerMetrics;
 pub use multi::{MultiBuilder, MultiExecutor, MultiHandle, StillRunning};
 pub use single::{LocalExecutor, SpawnHandle};

@@ -140,7 +140,7 @@ impl LocalExecutor {
 
     /// How many spawns and wakes from other threads wait to be let in.
     pub fn inject_depth(&self) -> usize {
-        lock(&self.shared.inject).queue.len()
+        self.shared.inject_depth()
     }
 
     /// Runs `future` to completion, and every task of this executor meanwhile.
@@ -166,6 +166,7 @@ impl LocalExecutor {
                 polls += 1;
                 budget::refill();
                 if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                    self.note();
                     return output;
                 }
                 ahead = self.ready_tasks();
@@ -182,6 +183,7 @@ impl LocalExecutor {
             }
             if polls >= EVENT_INTERVAL {
                 polls = 0;
+                self.note();
                 driver.park(Some(Duration::ZERO));
             }
             // SAFETY: the owner's thread.
@@ -190,9 +192,15 @@ impl LocalExecutor {
                 // (4) Nothing to run. Whoever brings work from now on unparks us (I3).
                 polls = 0;
                 self.shared.counters.parks.count();
+                self.note();
                 driver.park(None);
             }
         }
+    }
+
+    fn note(&self) {
+        // SAFETY: `LocalExecutor` does not leave its owner's thread.
+        unsafe { self.shared.note() }
     }
 
     fn next_task(&self) -> Option<Runnable> {
@@ -233,6 +241,7 @@ impl Drop for LocalExecutor {
                 .shared
                 .with_local(|local| std::mem::take(&mut local.queue));
             drop(husks);
+            self.shared.note();
         }
     }
 }
@@ -257,6 +266,24 @@ impl SpawnHandle {
         // On refusal the runnable cancels the task as it is dropped; the future is `Send`.
         drop(self.shared.inject(Injected::Spawn(runnable, task)));
         handle
+    }
+
+    /// What the executor's thread has done, from any thread. The number of tasks in its queue is
+    /// from its last look at the driver: a few dozen polls ago at most, or from before it sleeps.
+    pub fn metrics(&self) -> WorkerMetrics {
+        self.shared.metrics()
+    }
+
+    /// How many tasks are alive, those aside that wait to be let in
+    /// ([`inject_depth`](Self::inject_depth)); from the same moment as in
+    /// [`metrics`](Self::metrics).
+    pub fn live_tasks(&self) -> usize {
+        self.shared.live.get() as usize
+    }
+
+    /// How many spawns and wakes from other threads wait to be let in.
+    pub fn inject_depth(&self) -> usize {
+        self.shared.inject_depth()
     }
 }
 

@@ -1,11 +1,11 @@
 //! The free functions `spawn` and `spawn_local`: onto whichever executor this thread is inside of.
 //! The end of this room; next: `../pool/`.
 
-use super::{multi, single};
+use super::{guest, multi, single};
 use crate::task::join::JoinHandle;
 
-/// Spawns a future onto the executor that this thread is inside of: one of its workers, or the
-/// thread that called its `block_on`.
+/// Spawns a future onto the executor that this thread is inside of: as one of its workers, in its
+/// `block_on`, or between `enter` and the drop of its guard.
 ///
 /// # Panics
 /// Outside of an executor.
@@ -32,13 +32,15 @@ where
     // A one-thread executor first: inside of it no other can be entered, so it is the innermost.
     match single::spawn_here(future) {
         Ok(handle) => handle,
-        Err(future) => match multi::spawn_here(future) {
-            Ok(handle) => handle,
-            Err(_) => panic!(
-                "there is no executor on this thread: call `spawn` from inside `block_on`, or use \
-                 the executor's handle"
-            ),
-        },
+        Err(future) => multi::spawn_here(future)
+            .or_else(guest::spawn_here)
+            .or_else(multi::spawn_outside)
+            .unwrap_or_else(|_| {
+                panic!(
+                    "there is no executor on this thread: call `spawn` from inside `block_on`, or \
+                     use the executor's handle"
+                )
+            }),
     }
 }
 

@@ -134,6 +134,12 @@ impl Registry {
         }
     }
 
+    /// How many sources there are.
+    pub(crate) fn len(&self) -> usize {
+        let slots = lock(&self.slots);
+        slots.slots.len() - slots.vacant.len()
+    }
+
     /// No event will come any more: every wait fails, now and later (I2).
     pub(crate) fn close(&self, wakes: &mut Wakes) {
         let arming = self.selector.arming();

@@ -102,6 +102,12 @@ impl Timers {
         &self.clock
     }
 
+    /// How many timers the wheel holds, cancelled ones included.
+    pub(crate) fn len(&self) -> usize {
+        // Relaxed: a statistic.
+        self.len.load(Ordering::Relaxed)
+    }
+
     /// Puts a thread's fresh timers into the wheel. Leaves its list empty, memory kept.
     pub(crate) fn publish(&self, fresh: &mut Fresh) -> Result<(), Closed> {
         if fresh.is_empty() {

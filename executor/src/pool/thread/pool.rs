@@ -23,10 +23,12 @@ use super::scope::{self, Scope};
 use super::worker::{OnPool, Settings, Shared, Work};
 use crate::block_on::refuse_if_entered;
 use crate::pool::executor::{Executor, Portable, Shutdown, refuse_captures};
+use crate::scheduler::StillRunning;
 use crate::task::body::{Job, new_task};
 use crate::task::join::JoinHandle;
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Runs closures on up to N threads.
 ///
@@ -155,6 +157,38 @@ impl ThreadPool {
             refuse_if_entered();
         }
         self.close(how.cancel_queued, wait);
+    }
+
+    /// Takes no more jobs, as [`shutdown`](Self::shutdown), and waits for the threads no longer
+    /// than `limit`. (`how.wait` says nothing here: for not waiting at all, there is a limit of
+    /// zero.) In a job of this pool it waits for the other threads.
+    ///
+    /// # Errors
+    /// How many threads have not ended. They are left to themselves: each ends when its job
+    /// returns and, unless they were cancelled, the queued jobs are done.
+    ///
+    /// # Example
+    /// ```
+    /// use std::time::Duration;
+    /// use tatkal_executor::{Shutdown, ThreadPool};
+    /// let pool = ThreadPool::new(1);
+    /// let (go, gate) = std::sync::mpsc::channel::<()>();
+    /// let stuck = pool.submit(move || gate.recv());
+    /// let limit = Duration::from_millis(1);
+    /// assert_eq!(pool.shutdown_timeout(Shutdown::finish(), limit).unwrap_err().jobs, 1);
+    /// drop(go);
+    /// # let _ = stuck.join();
+    /// pool.shutdown_timeout(Shutdown::finish(), Duration::MAX).unwrap();
+    /// ```
+    pub fn shutdown_timeout(&self, how: Shutdown, limit: Duration) -> Result<(), StillRunning> {
+        // Past the end of the clock is no deadline.
+        let deadline = Instant::now().checked_add(limit);
+        self.close(how.cancel_queued, false);
+        let own = usize::from(self.shared.is_own_worker());
+        match self.shared.queue.wait_for_threads(own, deadline) {
+            0 => Ok(()),
+            jobs => Err(StillRunning::of_jobs(jobs)),
+        }
     }
 
     /// Runs `body`, in which jobs of this pool may borrow from what is outside, and waits until

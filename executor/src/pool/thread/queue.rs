@@ -58,6 +58,7 @@ use crate::sync::{Condvar, Mutex, MutexGuard, lock};
 use std::collections::VecDeque;
 use std::mem;
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// How often a worker without a job lets other threads run before it sleeps. Each look costs one
 /// `sched_yield`, which is cheap beside the two futex calls and two context switches of a sleep;
@@ -287,6 +288,8 @@ impl<J> Queue<J> {
             }
             if rear.closed {
                 rear.roster.leave();
+                drop((front, rear));
+                self.gone.notify_all();
                 return None;
             }
             drop(front);
@@ -406,6 +409,22 @@ impl<J> Queue<J> {
         orphans
     }
 
+    /// Waits until at most `but` threads have not left, or the deadline passed. Returns how many
+    /// more there are. The queue must be closed.
+    pub(super) fn wait_for_threads(&self, but: usize, deadline: Option<Instant>) -> usize {
+        let mut rear = lock(&self.rear.0);
+        loop {
+            let left = rear.roster.threads.saturating_sub(but);
+            let now = Instant::now();
+            rear = match deadline {
+                _ if left == 0 => return 0,
+                Some(deadline) if deadline <= now => return left,
+                Some(deadline) => wait_timeout(&self.gone, rear, deadline - now),
+                None => wait(&self.gone, rear),
+            };
+        }
+    }
+
     /// Waits until every thread has ended. The queue must be closed, and the caller none of them.
     pub(super) fn join_threads(&self) {
         let mut rear = lock(&self.rear.0);
@@ -454,6 +473,15 @@ fn gather() {
     for _ in 0..YIELDS_TO_GATHER {
         thread::yield_now();
     }
+}
+
+fn wait_timeout<'lock, T>(
+    place: &Condvar,
+    guard: MutexGuard<'lock, T>,
+    limit: Duration,
+) -> MutexGuard<'lock, T> {
+    let waited = place.wait_timeout(guard, limit);
+    waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0
 }
 
 fn wait<'lock, T>(place: &Condvar, guard: MutexGuard<'lock, T>) -> MutexGuard<'lock, T> {

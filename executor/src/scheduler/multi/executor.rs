@@ -7,7 +7,6 @@ use super::home::{Outside, spawn};
 use super::idle::MAX_WORKERS;
 use super::shared::{Hook, Shared};
 use super::worker::Worker;
-use crate::block_on::block_on;
 use crate::driver::Driver;
 use crate::error::contain;
 use crate::park::Parker;
@@ -69,10 +68,13 @@ pub struct MultiHandle {
 }
 
 /// What did not stop within a `shutdown_timeout`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct StillRunning {
     /// Worker threads that are inside a poll which does not return.
     pub workers: usize,
+    /// Threads of a pool that are inside a job which does not return.
+    pub jobs: usize,
 }
 
 impl MultiBuilder {
@@ -183,13 +185,9 @@ impl MultiExecutor {
         }
     }
 
-    /// Runs `future` on the calling thread, which is no worker; what it spawns runs on the workers.
-    ///
-    /// # Panics
-    /// On a thread that runs an executor. Panics of the future pass through.
-    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let _outside = Outside::enter(&self.shared);
-        block_on(future)
+    /// This thread is in the executor's `block_on` while what is returned lives.
+    pub(crate) fn outside(&self) -> Outside<'_> {
+        Outside::enter(&self.shared)
     }
 
     /// Cancels every task and waits for the workers to end, but no longer than `limit`.
@@ -204,7 +202,7 @@ impl MultiExecutor {
         if workers > 0 {
             // Not joined: dropping the handles lets the threads go.
             self.threads.clear();
-            return Err(StillRunning { workers });
+            return Err(StillRunning { workers, jobs: 0 });
         }
         Ok(()) // and the drop joins threads that are as good as gone
     }
@@ -216,10 +214,7 @@ impl MultiExecutor {
 
     /// What each worker has done.
     pub fn worker_metrics(&self) -> Vec<WorkerMetrics> {
-        let remotes = self.shared.remotes.iter();
-        remotes
-            .map(|remote| remote.counters.read(remote.queue.len()))
-            .collect()
+        self.shared.worker_metrics()
     }
 
     /// How many tasks wait in the inject queue.
@@ -269,13 +264,25 @@ impl MultiHandle {
         spawn(&self.shared, future)
     }
 
-    /// As [`MultiExecutor::block_on`].
-    ///
-    /// # Panics
-    /// On a thread that runs an executor. Panics of the future pass through.
-    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let _outside = Outside::enter(&self.shared);
-        block_on(future)
+    /// This thread is in the executor's `block_on` while what is returned lives.
+    pub(crate) fn outside(&self) -> Outside<'_> {
+        Outside::enter(&self.shared)
+    }
+
+    /// As [`MultiExecutor::live_tasks`].
+    pub fn live_tasks(&self) -> usize {
+        self.shared.live_tasks()
+    }
+
+    /// As [`MultiExecutor::worker_metrics`]. What they had done stays there when the workers are
+    /// gone.
+    pub fn worker_metrics(&self) -> Vec<WorkerMetrics> {
+        self.shared.worker_metrics()
+    }
+
+    /// As [`MultiExecutor::inject_depth`].
+    pub fn inject_depth(&self) -> usize {
+        self.shared.inject.len()
     }
 }
 
@@ -337,6 +344,33 @@ impl Running {
         count.saturating_sub(but)
     }
 }
+
+impl StillRunning {
+    pub(crate) fn of_jobs(jobs: usize) -> Self {
+        Self { workers: 0, jobs }
+    }
+}
+
+impl fmt::Display for StillRunning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |n: usize, what: &str| match n {
+            1 => format!("1 {what} is"),
+            n => format!("{n} {what}s are"),
+        };
+        match (self.workers, self.jobs) {
+            (workers, 0) => write!(f, "{} still inside a poll", count(workers, "worker")),
+            (0, jobs) => write!(f, "{} still running", count(jobs, "blocking job")),
+            (workers, jobs) => write!(
+                f,
+                "{} still inside a poll, and {} still running",
+                count(workers, "worker"),
+                count(jobs, "blocking job")
+            ),
+        }
+    }
+}
+
+impl std::error::Error for StillRunning {}
 
 impl fmt::Debug for MultiExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

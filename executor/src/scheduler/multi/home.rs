@@ -31,7 +31,7 @@ thread_cell! {
 }
 
 /// This thread is inside `block_on` of a multi-thread executor until this is dropped.
-pub(super) struct Outside<'a> {
+pub(crate) struct Outside<'a> {
     before: *const Shared,
     _shared: &'a Arc<Shared>,
 }
@@ -51,22 +51,39 @@ impl Drop for Outside<'_> {
     }
 }
 
-/// Spawns onto the executor that this thread works for or blocks on; gives the future back when
-/// there is none.
+/// Spawns onto the executor that this thread works for; gives the future back when there is none.
 pub(crate) fn spawn_here<F>(future: F) -> Result<JoinHandle<F::Output>, F>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let shared = match current() {
-        Some(worker) => worker.shared() as *const Shared,
-        None => OUTSIDE.get(),
-    };
+    let shared = current().map_or(ptr::null(), |worker| ptr::from_ref(worker.shared()));
+    // SAFETY: this thread's worker holds a reference to the executor.
+    unsafe { spawn_on(shared, future) }
+}
+
+/// Spawns onto the executor whose `block_on` this thread is in; gives the future back when there
+/// is none.
+pub(crate) fn spawn_outside<F>(future: F) -> Result<JoinHandle<F::Output>, F>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    // SAFETY: `Outside` holds a reference to the executor for as long as the pointer is set.
+    unsafe { spawn_on(OUTSIDE.get(), future) }
+}
+
+/// # Safety
+/// The pointer is null, or was made by `Arc::as_ptr` and somebody holds a reference meanwhile.
+unsafe fn spawn_on<F>(shared: *const Shared, future: F) -> Result<JoinHandle<F::Output>, F>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
     if shared.is_null() {
         return Err(future);
     }
-    // SAFETY: the worker, or `Outside`, holds a reference to the executor for as long as this
-    // thread is in it; the Arc made here is not dropped.
+    // SAFETY: by the caller; the Arc made here is not dropped.
     let shared = unsafe { ManuallyDrop::new(Arc::from_raw(shared)) };
     Ok(spawn(&shared, future))
 }

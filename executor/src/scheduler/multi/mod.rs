@@ -22,4 +22,4 @@ mod watch;
 mod worker;
 
 pub use executor::{MultiBuilder, MultiExecutor, MultiHandle, StillRunning};
-pub(super) use home::spawn_here;
+pub(super) use home::{spawn_here, spawn_outside};

@@ -19,7 +19,7 @@
 //!
 //! Next: `watch.rs`.
 
-use super::super::metrics::{Counter, Counters};
+use super::super::metrics::{Counter, Counters, WorkerMetrics};
 use super::super::queue::inject::InjectQueue;
 use super::super::queue::local::LocalQueue;
 use super::bed::Bed;
@@ -155,6 +155,12 @@ impl Shared {
     pub(super) fn is_closed(&self) -> bool {
         // Acquire: pairs with the Release in `close`.
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// What each worker has done.
+    pub(super) fn worker_metrics(&self) -> Vec<WorkerMetrics> {
+        let read = |remote: &Remote| remote.counters.read(remote.queue.len());
+        self.remotes.iter().map(read).collect()
     }
 
     pub(super) fn live_tasks(&self) -> usize {

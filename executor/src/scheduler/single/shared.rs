@@ -9,7 +9,7 @@
 
 use super::super::fifo::Fifo;
 use super::super::live::LiveTasks;
-use super::super::metrics::Counters;
+use super::super::metrics::{Counter, Counters, WorkerMetrics};
 use super::count::Count;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Mutex, UnsafeCell, lock, thread_cell};
@@ -38,6 +38,9 @@ pub(super) struct Shared {
     pub(super) root_woken: AtomicBool,
     /// Written on the owner's thread.
     pub(super) counters: Counters,
+    /// How many tasks were ready, and alive, when the owner last looked at the driver.
+    pub(super) ready: Counter,
+    pub(super) live: Counter,
     count: Count,
 }
 
@@ -102,6 +105,8 @@ impl Owner {
             unparker,
             root_woken: AtomicBool::new(false),
             counters: Counters::default(),
+            ready: Counter::default(),
+            live: Counter::default(),
             count: Count::new(),
         };
         Self {
@@ -210,6 +215,27 @@ impl Shared {
         // I3: after the push.
         self.unparker.wake_by_ref();
         Ok(())
+    }
+
+    /// Writes down for other threads how many tasks there are.
+    ///
+    /// # Safety
+    /// The caller is on the owner's thread.
+    pub(super) unsafe fn note(&self) {
+        // SAFETY: the owner's thread; reading numbers runs no user code.
+        let (ready, live) =
+            unsafe { self.with_local(|local| (local.queue.len(), local.live.len())) };
+        self.ready.set(ready);
+        self.live.set(live);
+    }
+
+    /// What the owner has done, and what waited when it last looked at the driver.
+    pub(super) fn metrics(&self) -> WorkerMetrics {
+        self.counters.read(self.ready.get() as usize)
+    }
+
+    pub(super) fn inject_depth(&self) -> usize {
+        lock(&self.inject).queue.len()
     }
 
     /// Moves what other threads handed over into the local queue.
