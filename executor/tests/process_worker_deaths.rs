@@ -206,7 +206,7 @@ fn scribble(number: usize, offset: usize, value: u64) {
 /// The slot's word, kind and length, and where its bytes begin.
 const WORD: usize = 0;
 const KIND_AND_LENGTH: usize = 8;
-const BYTES: usize = 32;
+const BYTES: usize = 40;
 
 /// The word for an answer to job `number`.
 fn answered(number: u64) -> u64 {

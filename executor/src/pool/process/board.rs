@@ -42,6 +42,7 @@ use std::cell::UnsafeCell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ use std::time::Duration;
 pub(super) const SLOTS: usize = 128;
 
 /// Payloads up to here lie beside the word, in the same two cache lines.
-const INLINE: usize = 80;
+const INLINE: usize = 88;
 
 /// Whom `answers` wakes: the pool's manager.
 pub(super) const MANAGER: u32 = 1;
@@ -79,6 +80,8 @@ struct Slot {
     length: AtomicU32,
     entry: AtomicU64,
     took_ns: AtomicU64,
+    /// The number of the last long result that the pool has read.
+    read: AtomicU64,
     inline: UnsafeCell<[u8; INLINE]>,
 }
 
@@ -108,6 +111,29 @@ pub(super) enum Turn {
     Mine { entry: u64, length: usize },
     /// Something that the pool does not write.
     Nonsense,
+}
+
+/// What a worker said to a job.
+pub(super) struct Answer {
+    pub(super) kind: Kind,
+    pub(super) payload: Payload,
+    /// Of a long result: dropped when it has been read.
+    #[allow(dead_code)] // it goes with the answer, and that is all it does
+    pub(super) loan: Option<Loan>,
+}
+
+/// The memory of a long result, which is the worker's. Dropped, the worker may use it again.
+pub(super) struct Loan {
+    pub(super) board: Arc<Board>,
+    pub(super) number: u64,
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        // Release: pairs with the Acquire in `is_read`; the reads come before.
+        let slot = self.board.slot(self.number);
+        slot.read.store(self.number, Ordering::Release);
+    }
 }
 
 /// See the file head.
@@ -300,6 +326,12 @@ impl Board {
         self.write(number, kind, result);
         self.slot(number).word.answer(number);
         self.page().answers.0.ring()
+    }
+
+    /// Has the pool read the long result of job `number`?
+    pub(super) fn is_read(&self, number: u64) -> bool {
+        // Acquire: pairs with the Release of a `Loan`'s end.
+        self.slot(number).read.load(Ordering::Acquire) == number
     }
 
     /// Will there be no more jobs?

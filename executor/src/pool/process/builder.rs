@@ -2,7 +2,8 @@
 //!
 //! Next: nothing; `pool.rs`, which it goes with, came before.
 
-use super::entry::{Entry, encode, panicked};
+use super::codec::{encode, panicked};
+use super::entry::Entry;
 use super::panics::catch;
 use super::policy::{Initializer, OnDeath, Rules, Terms};
 use super::pool::ProcessPool;

@@ -37,6 +37,7 @@ use super::board::Board;
 use super::control::Ticket;
 use super::job::{FIRST, Job, Outcome, RemoteJob};
 use super::member::{Clock, Heard, Member, Stage};
+use super::memory::Memory;
 use super::policy::Rules;
 use crate::error::JoinError;
 use std::collections::{BTreeMap, VecDeque};
@@ -80,6 +81,8 @@ pub(super) struct Crew {
     /// How many were ever accepted.
     accepted: u64,
     queue: VecDeque<Job>,
+    /// Memory of long arguments that has been used, for the next ones.
+    spares: Vec<Memory>,
     members: BTreeMap<Ticket, Member>,
     /// The last to become idle is first: its memory is warm.
     idle: Vec<Ticket>,
@@ -105,6 +108,7 @@ impl Crew {
             pending: 0,
             accepted: 0,
             queue: VecDeque::new(),
+            spares: Vec::new(),
             members: BTreeMap::new(),
             idle: Vec::new(),
             stillborn: 0,
@@ -275,7 +279,7 @@ impl Crew {
         let mut spent = Vec::new();
         for (ticket, member) in &mut self.members {
             let load = member.load();
-            while let Some(heard) = member.hear(now) {
+            while let Some(heard) = member.hear(now, &mut self.spares) {
                 match heard {
                     Heard::Answer(remote, order, answer) => {
                         out.push((remote, Outcome::Answer(answer)));
@@ -313,6 +317,11 @@ impl Crew {
             self.reclaim(order, now);
             self.dispatch(out);
         }
+    }
+
+    /// Memory for a long argument, if there is some that has been used before.
+    pub(super) fn spare(&mut self) -> Option<Memory> {
+        self.spares.pop()
     }
 
     /// `who` is to be told of the next answer of every worker.

@@ -23,10 +23,11 @@
 //!           names: nothing to gain between copies of one program, and a line to forget.
 //!           Next: `control.rs`.
 
+use super::codec::{Arrived, Fresh, carry, pack, panicked, unpack};
 use super::image::Images;
 use super::panics::{PanicText, catch};
 use super::scene::{Scene, Step};
-use super::wire::{Kind, MAX_PAYLOAD};
+use super::wire::{Kind, Payload};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
@@ -40,14 +41,14 @@ const MAGIC: u64 = 0xf0e1_7a7c_a15e_ed5d;
 #[repr(C)]
 pub(super) struct Entry {
     magic: u64,
-    run: fn(&[u8], &Scene) -> Reply,
+    run: fn(Arrived<'_>, &Scene, &mut Fresh<'_>) -> Reply,
 }
 
 /// What a worker answers to a job.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) kind: Kind,
-    pub(super) payload: Vec<u8>,
+    pub(super) payload: Payload,
 }
 
 impl Entry {
@@ -55,8 +56,8 @@ impl Entry {
     pub(super) fn of<F, A, R>(function: &F) -> &'static Entry
     where
         F: Fn(A) -> R + Copy + 'static,
-        A: DeserializeOwned,
-        R: Serialize,
+        A: DeserializeOwned + 'static,
+        R: Serialize + 'static,
     {
         // The reference is the evidence for E1; a value of no size has nothing to read.
         let _ = function;
@@ -85,8 +86,8 @@ impl Entry {
 
     /// Runs the job: decodes the argument, calls the function, encodes the result.
     /// The scene is told how far it is.
-    pub(super) fn run(&self, argument: &[u8], scene: &Scene) -> Reply {
-        (self.run)(argument, scene)
+    pub(super) fn run(&self, argument: Arrived<'_>, scene: &Scene, fresh: &mut Fresh<'_>) -> Reply {
+        (self.run)(argument, scene, fresh)
     }
 }
 
@@ -96,8 +97,8 @@ struct Code<F, A, R>(PhantomData<(F, A, R)>);
 impl<F, A, R> Code<F, A, R>
 where
     F: Fn(A) -> R + Copy + 'static,
-    A: DeserializeOwned,
-    R: Serialize,
+    A: DeserializeOwned + 'static,
+    R: Serialize + 'static,
 {
     const ENTRY: &'static Entry = &Entry {
         magic: MAGIC,
@@ -106,11 +107,11 @@ where
 }
 
 /// The body of every job, in the worker. Private: reached only through an `Entry` (E1).
-fn run<F, A, R>(argument: &[u8], scene: &Scene) -> Reply
+fn run<F, A, R>(argument: Arrived<'_>, scene: &Scene, fresh: &mut Fresh<'_>) -> Reply
 where
     F: Fn(A) -> R + Copy + 'static,
-    A: DeserializeOwned,
-    R: Serialize,
+    A: DeserializeOwned + 'static,
+    R: Serialize + 'static,
 {
     const {
         assert!(
@@ -120,10 +121,10 @@ where
         );
     }
     scene.enter(Step::Decoding);
-    let argument = match catch(|| decode::<A>(argument)) {
+    let argument = match catch(|| unpack::<A>(argument)) {
         Ok(Ok(argument)) => argument,
-        Ok(Err(reason)) => return Reply::text(Kind::BadArgument, reason),
-        Err(panic) => return Reply::text(Kind::BadArgument, panicked(&panic)),
+        Ok(Err(reason)) => return Reply::text(Kind::BadArgument, reason, fresh),
+        Err(panic) => return Reply::text(Kind::BadArgument, panicked(&panic), fresh),
     };
     scene.enter(Step::Running);
     let result = catch(|| {
@@ -136,78 +137,64 @@ where
     match result {
         Ok(result) => {
             scene.enter(Step::Encoding);
-            encode_result(result)
+            encode_result(result, fresh)
         }
-        Err(panic) => Reply::panicked(&panic),
+        Err(panic) => Reply::panicked(&panic, fresh),
     }
 }
 
-fn encode_result<R: Serialize>(result: R) -> Reply {
-    match catch(move || encode(&result)) {
-        Ok(Ok(payload)) => Reply {
-            kind: Kind::Done,
-            payload,
-        },
-        Ok(Err(reason)) => Reply::text(Kind::BadResult, reason),
-        Err(panic) => Reply::text(Kind::BadResult, panicked(&panic)),
+fn encode_result<R: Serialize + 'static>(result: R, fresh: &mut Fresh<'_>) -> Reply {
+    match catch(|| pack(&result, fresh)) {
+        Ok(Ok(payload)) => Reply::of(Kind::Done, Ok(payload)),
+        Ok(Err(reason)) => Reply::text(Kind::BadResult, reason, fresh),
+        Err(panic) => Reply::text(Kind::BadResult, panicked(&panic), fresh),
     }
 }
 
 impl Reply {
-    fn text(kind: Kind, text: String) -> Reply {
-        Reply {
-            kind,
-            payload: text.into_bytes(),
-        }
+    fn text(kind: Kind, text: String, fresh: &mut Fresh<'_>) -> Reply {
+        Reply::of(kind, carry(text.into_bytes(), fresh))
     }
 
-    fn panicked(panic: &PanicText) -> Reply {
+    fn panicked(panic: &PanicText, fresh: &mut Fresh<'_>) -> Reply {
         // Strings: there is nothing in them that could fail to encode.
-        let payload = postcard::to_stdvec(panic).unwrap_or_default();
-        Reply {
-            kind: Kind::Panicked,
-            payload,
+        Reply::of(Kind::Panicked, pack(panic, fresh))
+    }
+
+    /// When the system has no room for a payload, that is the answer.
+    fn of(kind: Kind, payload: Result<Payload, String>) -> Reply {
+        match payload {
+            Ok(payload) => Reply { kind, payload },
+            Err(reason) => Reply {
+                kind: Kind::BadResult,
+                payload: Payload::Bytes(reason.into_bytes()),
+            },
         }
     }
 
     /// The worker's answer to a job that it does not know.
     pub(super) fn unknown_entry() -> Reply {
-        Reply::text(Kind::UnknownEntry, String::new())
-    }
-}
-
-/// Turns a value into the bytes that cross, or says why it cannot be done.
-pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
-    let bytes = postcard::to_stdvec(value).map_err(|error| error.to_string())?;
-    if bytes.len() > MAX_PAYLOAD {
-        return Err(format!(
-            "{} bytes are more than the {MAX_PAYLOAD} that can cross",
-            bytes.len()
-        ));
-    }
-    Ok(bytes)
-}
-
-/// Turns bytes back into a value. All of them: what is left over would be somebody's lost data.
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    match postcard::take_from_bytes(bytes) {
-        Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(format!("{} bytes are left over", rest.len())),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-/// How a panic in an encoder or a decoder is reported: as the reason why the crossing failed.
-pub(super) fn panicked((message, place, _): &PanicText) -> String {
-    match place {
-        Some(place) => format!("it panicked at {place}: {message}"),
-        None => format!("it panicked: {message}"),
+        Reply::of(Kind::UnknownEntry, Ok(Payload::Bytes(Vec::new())))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::process::codec::{decode, encode};
+    use crate::pool::process::memory::Memory;
+
+    fn run(entry: &Entry, argument: &[u8]) -> (Kind, Vec<u8>) {
+        let reply = entry.run(
+            Arrived::Bytes(argument),
+            &Scene::default(),
+            &mut Memory::new,
+        );
+        let Payload::Bytes(bytes) = reply.payload else {
+            panic!("no job here has a long result");
+        };
+        (reply.kind, bytes)
+    }
 
     fn double(number: u32) -> u32 {
         number.checked_mul(2).expect("too large to double")
@@ -218,11 +205,8 @@ mod tests {
         let images = Images::now();
         let address = Entry::of(&double).address();
         let entry = Entry::at(address, &images).unwrap();
-        let reply = entry.run(&encode(&21_u32).unwrap(), &Scene::default());
-        assert_eq!(
-            (reply.kind, decode::<u32>(&reply.payload)),
-            (Kind::Done, Ok(42))
-        );
+        let (kind, payload) = run(entry, &encode(&21_u32).unwrap());
+        assert_eq!((kind, decode::<u32>(&payload)), (Kind::Done, Ok(42)));
     }
 
     #[test]
@@ -231,7 +215,7 @@ mod tests {
         let address = Entry::of(&double).address();
         let heap = Box::new(Entry {
             magic: MAGIC,
-            run: |_, _| Reply::unknown_entry(),
+            run: |_, _, _| Reply::unknown_entry(),
         });
         let wrong = [
             0,
@@ -249,10 +233,10 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_a_reply_with_its_message() {
-        let reply = Entry::of(&double).run(&encode(&u32::MAX).unwrap(), &Scene::default());
-        let (message, ..): PanicText = decode(&reply.payload).unwrap();
+        let (kind, payload) = run(Entry::of(&double), &encode(&u32::MAX).unwrap());
+        let (message, ..): PanicText = decode(&payload).unwrap();
         assert_eq!(
-            (reply.kind, message.as_str()),
+            (kind, message.as_str()),
             (Kind::Panicked, "too large to double")
         );
     }
@@ -265,9 +249,6 @@ mod tests {
             Err("1 bytes are left over".to_owned())
         );
         assert!(decode::<(u8, u8, u8)>(&bytes).is_err());
-        assert_eq!(
-            Entry::of(&double).run(&[], &Scene::default()).kind,
-            Kind::BadArgument
-        );
+        assert_eq!(run(Entry::of(&double), &[]).0, Kind::BadArgument);
     }
 }

@@ -3,15 +3,17 @@
 //! The types end here. Above, `submit` knows function, argument and result; below, everything is
 //! an address and bytes. What is left of the result type sits behind [`RemoteJob`], which decodes.
 //!
-//! The result is decoded by the pool's manager thread and not by whoever joins, so a handle is the
-//! same in every mode. The price: a decoder that waits makes the whole pool wait.
+//! The result is decoded by the pool (its manager thread, or, when it is long, its porter) and not by
+//! whoever joins, so a handle is the same in every mode, and an event loop does not wait for the
+//! decoding of 64 MiB. The price: a decoder that waits makes others wait.
 //!
 //! Next: `member.rs`.
 
-use super::entry::{decode, panicked};
+use super::board::Answer;
+use super::codec::{Arrived, panicked, unpack};
 use super::panics::{PanicText, catch};
 use super::policy::Policy;
-use super::wire::{Answer, Kind, Payload};
+use super::wire::{Kind, Payload};
 use crate::error::{Crossing, JoinError, PanicReport};
 use crate::task::promise::Promise;
 use crate::task::schedule::{Schedule, TaskId};
@@ -57,6 +59,16 @@ pub(super) enum Outcome {
     Husk,
 }
 
+impl Outcome {
+    /// How many bytes there are to decode.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Outcome::Answer(answer) => answer.payload.len(),
+            Outcome::Failed(_) | Outcome::Husk => 0,
+        }
+    }
+}
+
 impl<R, S> RemoteJob for Promise<R, S>
 where
     R: DeserializeOwned + Send + 'static,
@@ -80,23 +92,29 @@ where
 }
 
 /// What an answer says.
-pub(super) fn result_of<R: DeserializeOwned>(answer: Answer) -> Result<R, JoinError> {
+pub(super) fn result_of<R: DeserializeOwned + 'static>(answer: Answer) -> Result<R, JoinError> {
     let failed = |crossing, reason: String| {
         let reason = reason.into_boxed_str();
         Err(JoinError::Codec { crossing, reason })
     };
-    let payload = match answer.payload.into_bytes() {
-        Ok(payload) => payload,
-        Err(error) => return failed(Crossing::DecodeResult, error.to_string()),
+    let payload = match &answer.payload {
+        Payload::Bytes(bytes) => Arrived::Bytes(bytes),
+        Payload::Memory(memory) => Arrived::Memory(memory),
     };
-    let text = || String::from_utf8_lossy(&payload).into_owned();
+    let text = || match payload {
+        Arrived::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Arrived::Memory(memory) => match memory.read(0) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) => error.to_string(),
+        },
+    };
     match answer.kind {
-        Kind::Done => match catch(|| decode::<R>(&payload)) {
+        Kind::Done => match catch(|| unpack::<R>(payload)) {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(reason)) => failed(Crossing::DecodeResult, reason),
             Err(panic) => failed(Crossing::DecodeResult, panicked(&panic)),
         },
-        Kind::Panicked => match decode::<PanicText>(&payload) {
+        Kind::Panicked => match unpack::<PanicText>(payload) {
             Ok((message, place, backtrace)) => {
                 let report = PanicReport::from_text(message, place, backtrace);
                 Err(JoinError::Panicked(report))

@@ -63,6 +63,11 @@ impl Manager {
 
     /// Until the pool is closed, its jobs are done and its workers are gone.
     pub(super) fn run(mut self) {
+        self.manage();
+        self.shared.dismiss_porter();
+    }
+
+    fn manage(&mut self) {
         while let Some(wake_at) = self.arrange() {
             let tickets: Vec<Ticket> = self.channels.keys().copied().collect();
             let mut fds = self.interests();

@@ -22,11 +22,11 @@
 //!           then on the worker has nothing else to do. So waiting costs a job no time, and a clock
 //!           never begins late enough to be noticed. Next: `crew.rs`.
 
-use super::board::{Board, Look, SLOTS};
+use super::board::{Answer, Board, Loan, Look, SLOTS};
 use super::job::{Job, RemoteJob};
 use super::memory::Memory;
 use super::policy::Policy;
-use super::wire::{Answer, BODY, Payload};
+use super::wire::{BODY, Payload};
 use crate::task::schedule::TaskId;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -272,18 +272,22 @@ impl Member {
     }
 
     /// Has it answered the job it is at?
-    pub(super) fn hear(&mut self, now: Instant) -> Option<Heard> {
+    ///
+    /// The memory of a long argument is not needed any more then, and goes to the spare ones.
+    pub(super) fn hear(&mut self, now: Instant, spares: &mut Vec<Memory>) -> Option<Heard> {
         let front = self.jobs.front()?;
         let (kind, length, took) = match self.board.look(front.number) {
             Look::NotYet => return None,
             Look::Nonsense => return Some(Heard::Nonsense),
             Look::Answered { kind, length, took } => (kind, length, took),
         };
-        let payload = if length <= BODY {
-            Payload::Bytes(self.board.copy_out(front.number, length))
+        let number = front.number;
+        let (payload, loan) = if length <= BODY {
+            (Payload::Bytes(self.board.copy_out(number, length)), None)
         } else {
-            match Memory::receive(&self.channel, front.number, length) {
-                Ok(memory) => Payload::Memory(memory),
+            let board = self.board.clone();
+            match Memory::receive(&self.channel, number, length) {
+                Ok(memory) => (Payload::Memory(memory), Some(Loan { board, number })),
                 Err(_) => return Some(Heard::Nonsense),
             }
         };
@@ -295,7 +299,14 @@ impl Member {
         self.front_since = now;
         self.pace = took.max(self.pace - self.pace / 8);
         let job = self.jobs.pop_front()?;
-        let answer = Answer { kind, payload };
+        if let Payload::Memory(memory) = job.argument {
+            memory.keep(spares, |memory| memory);
+        }
+        let answer = Answer {
+            kind,
+            payload,
+            loan,
+        };
         Some(Heard::Answer(job.remote, job.order, answer))
     }
 

@@ -18,8 +18,9 @@
 //! Reading order:
 //! - what is shared: `sys.rs` and `sys/process.rs` (system calls), `wire.rs` (kinds and payloads),
 //!   `memory.rs` (long payloads), `bell.rs` and `slot.rs` (the two protocols of shared memory),
-//!   `scene.rs` (what a dead worker was doing), `board.rs` (jobs and answers in it), `image.rs` (whose code is known), `panics.rs`,
-//!   `limits.rs`, `entry.rs` (a job's code as an address),
+//!   `scene.rs` (what a dead worker was doing), `board.rs` (jobs and answers in it), `image.rs`
+//!   (whose code is known), `panics.rs`, `limits.rs`, `codec.rs` (values as payloads), `entry.rs`
+//!   (a job's code as an address),
 //!   `control.rs` (what pool and server say)
 //! - the other processes: `worker.rs`, `server.rs`, `fork_server.rs` (how a program starts it)
 //! - the pool: `policy.rs` (what was agreed), `job.rs`, `member.rs` (one worker), `crew.rs`,
@@ -29,6 +30,7 @@
 mod bell;
 mod board;
 mod builder;
+mod codec;
 mod control;
 mod crew;
 mod entry;

@@ -170,7 +170,7 @@ impl ProcessPool {
     /// When it would wait on a thread that runs an executor.
     #[track_caller]
     pub fn shutdown(&self, how: Shutdown) {
-        let wait = how.wait && !self.is_manager();
+        let wait = how.wait && !self.shared.is_delivering();
         if wait {
             refuse_if_entered();
         }
@@ -204,14 +204,6 @@ impl ProcessPool {
         drop(manager);
         if wait {
             self.wait_for_end();
-        }
-    }
-
-    /// Is this user code (a waker, a decoder) that the manager runs? It cannot wait for the manager.
-    fn is_manager(&self) -> bool {
-        match &*lock(&self.manager) {
-            ManagerThread::Running(thread) => thread.thread().id() == thread::current().id(),
-            ManagerThread::Waiting { .. } | ManagerThread::Ended => false,
         }
     }
 
@@ -270,7 +262,7 @@ impl Drop for ProcessPool {
     fn drop(&mut self) {
         let told = lock(&self.shared.crew).was_told_to_end();
         if !told && sys::own_pid() == self.program {
-            let wait = !self.is_manager();
+            let wait = !self.shared.is_delivering();
             self.end(|crew, out| crew.close(false, out), wait);
         }
     }

@@ -14,11 +14,12 @@
 //!           end is told to the crew. It comes before all jobs, so its order is `FIRST`.
 //! Source    CPython's `BrokenProcessPool`. Next: `manager.rs`.
 
+use super::codec::carry;
 use super::control::Ticket;
 use super::job::{FIRST, Job, Outcome, RemoteJob, result_of};
+use super::memory::Memory;
 use super::policy::Initializer;
 use super::shared::Shared;
-use super::wire::Payload;
 use crate::error::JoinError;
 use crate::task::schedule::TaskId;
 use std::io;
@@ -38,7 +39,7 @@ impl Initializer {
             remote: Box::new(Setup { shared, ticket }),
             order: FIRST,
             entry: self.entry,
-            argument: Payload::of(self.argument.to_vec())?,
+            argument: carry(self.argument.to_vec(), &mut Memory::new).map_err(io::Error::other)?,
             policy: self.terms.policy(),
         })
     }

@@ -4,14 +4,21 @@
 //!           what follows from it when the lock is free: jobs that are over are finished (that is
 //!           user code: wakers, decoders), and those who wait for room look again.
 //! Holds     no user code runs under the lock; a ring is never lost (an eventfd counts), and comes
-//!           after the change that it tells of. Next: `setup.rs`.
+//!           after the change that it tells of. A long result is decoded by the porter, a thread of
+//!           its own, so that neither an event loop nor other results wait for it. Whoever runs user
+//!           code here says so (`DELIVERING`): that code must not wait for the pool.
+//!           Next: `setup.rs`.
 
 use super::crew::{Crew, Out, Phase};
+use super::job::{Outcome, RemoteJob};
 use super::panics;
 use super::sys;
+use crate::pool::executor::Shutdown;
+use crate::pool::thread::ThreadPool;
 use crate::sync::{Condvar, Mutex, MutexGuard, lock};
 use crate::task::promise::never_scheduled;
 use crate::task::schedule::{Schedule, Scheduled, TaskId};
+use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -23,6 +30,17 @@ pub(super) struct Shared {
     pub(super) room: Condvar,
     /// Ends the manager's sleep.
     bell: OwnedFd,
+    /// Decodes long results. Its thread starts with the first one.
+    porter: ThreadPool,
+}
+
+/// Results from this length on go to the porter. Up to here decoding takes less than some ten
+/// wake-ups do.
+const PORTERAGE: usize = 256 * 1024;
+
+thread_local! {
+    /// The pool (the address of its `Shared`) for which this thread runs user code.
+    static DELIVERING: Cell<usize> = const { Cell::new(0) };
 }
 
 impl Shared {
@@ -31,17 +49,24 @@ impl Shared {
             crew: Mutex::new(crew),
             room: Condvar::new(),
             bell: sys::eventfd()?,
+            porter: ThreadPool::builder()
+                .threads(1)
+                .name("tatkal-porter")
+                .build(),
         }))
     }
 
     /// One transition of the crew, and then, without the lock, what follows from it.
-    pub(super) fn change<T>(&self, transition: impl FnOnce(&mut Crew, &mut Out) -> T) -> T {
+    pub(super) fn change<T>(
+        self: &Arc<Self>,
+        transition: impl FnOnce(&mut Crew, &mut Out) -> T,
+    ) -> T {
         self.change_locked(lock(&self.crew), transition)
     }
 
     /// The same, for someone who has the lock.
     pub(super) fn change_locked<T>(
-        &self,
+        self: &Arc<Self>,
         mut crew: MutexGuard<'_, Crew>,
         transition: impl FnOnce(&mut Crew, &mut Out) -> T,
     ) -> T {
@@ -60,8 +85,54 @@ impl Shared {
         if has_news {
             self.room.notify_all();
         }
-        finish(out);
+        self.finish(out);
         answer
+    }
+
+    /// Tells the handles.
+    fn finish(self: &Arc<Self>, out: Out) {
+        for (remote, outcome) in out {
+            match outcome.weight() >= PORTERAGE {
+                true => self.carry(remote, outcome),
+                false => self.deliver(remote, outcome),
+            }
+        }
+    }
+
+    /// Has the porter tell a handle.
+    fn carry(self: &Arc<Self>, remote: Box<dyn RemoteJob>, outcome: Outcome) {
+        let load = Arc::new(Mutex::new(Some((remote, outcome))));
+        let (shared, loaded) = (self.clone(), load.clone());
+        let carried = self.porter.submit(move || {
+            let load = lock(&loaded).take();
+            if let Some((remote, outcome)) = load {
+                shared.deliver(remote, outcome);
+            }
+        });
+        // The system gives no thread: then it is done here.
+        if carried.is_finished() {
+            let load = lock(&load).take();
+            if let Some((remote, outcome)) = load {
+                self.deliver(remote, outcome);
+            }
+        }
+    }
+
+    /// Tells one handle. A panic out of a waker is nobody's here.
+    fn deliver(&self, remote: Box<dyn RemoteJob>, outcome: Outcome) {
+        let outer = DELIVERING.replace(std::ptr::from_ref(self).addr());
+        let _ = panics::catch(|| remote.finish(outcome));
+        DELIVERING.set(outer);
+    }
+
+    /// Is this user code (a waker, a decoder) that this pool runs? It cannot wait for the pool.
+    pub(super) fn is_delivering(&self) -> bool {
+        DELIVERING.get() == std::ptr::from_ref(self).addr()
+    }
+
+    /// By the manager, as its last step: every handle has been told when this returns.
+    pub(super) fn dismiss_porter(&self) {
+        self.porter.shutdown(Shutdown::finish());
     }
 
     /// Another descriptor of the bell, for a worker.
@@ -82,13 +153,6 @@ impl Shared {
     /// By the manager: it has heard the bell, and is about to look.
     pub(super) fn silence(&self) {
         sys::drain(&self.bell);
-    }
-}
-
-/// Tells the handles. A panic out of a waker is nobody's here; the others must still be told.
-fn finish(out: Out) {
-    for (remote, outcome) in out {
-        let _ = panics::catch(|| remote.finish(outcome));
     }
 }
 

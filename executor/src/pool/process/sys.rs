@@ -13,6 +13,7 @@ mod process;
 pub(super) use process::*;
 
 use std::ffi::CStr;
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -293,6 +294,25 @@ pub(super) fn futex_wait(word: &AtomicU32, expected: u32) {
 pub(super) fn futex_wake(word: &AtomicU32) {
     // SAFETY: the call uses the address as a name only.
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1) };
+}
+
+/// Reads `length` bytes of a file from `offset` on. Less is an error.
+pub(super) fn read_exact_at(file: &File, length: usize, offset: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::<u8>::new();
+    bytes.try_reserve_exact(length)?;
+    while bytes.len() < length {
+        let (have, at) = (bytes.len(), (offset + bytes.len()) as libc::off_t);
+        let space = bytes.spare_capacity_mut()[..length - have].as_mut_ptr();
+        // SAFETY: the space is the vector's, of `length - have` bytes, which the call may write.
+        let count =
+            retry(|| unsafe { libc::pread(file.as_raw_fd(), space.cast(), length - have, at) })?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        // SAFETY: the call wrote `count` bytes there.
+        unsafe { bytes.set_len(have + count) };
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]

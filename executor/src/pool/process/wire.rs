@@ -13,7 +13,6 @@
 //!           Next: `memory.rs`.
 
 use super::memory::Memory;
-use std::io;
 
 /// The longest payload. A guard: a mad worker shows itself by an absurd length, and is refused
 /// before memory is asked for it.
@@ -65,33 +64,10 @@ pub(super) enum Payload {
 }
 
 impl Payload {
-    /// Puts bytes into the form in which they cross.
-    pub(super) fn of(bytes: Vec<u8>) -> io::Result<Payload> {
-        match bytes.len() <= BODY {
-            true => Ok(Payload::Bytes(bytes)),
-            false => Memory::holding(&bytes).map(Payload::Memory),
-        }
-    }
-
     pub(super) fn len(&self) -> usize {
         match self {
             Payload::Bytes(bytes) => bytes.len(),
             Payload::Memory(memory) => memory.len(),
         }
     }
-
-    /// The bytes, in private memory. Long ones are copied here: not for a thread in a hurry.
-    pub(super) fn into_bytes(self) -> io::Result<Vec<u8>> {
-        match self {
-            Payload::Bytes(bytes) => Ok(bytes),
-            Payload::Memory(memory) => memory.read(),
-        }
-    }
-}
-
-/// What a worker said to a job.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) kind: Kind,
-    pub(super) payload: Payload,
 }

@@ -28,7 +28,8 @@
 //!
 //! Next: `server.rs`.
 
-use super::board::{Board, MANAGER, Turn};
+use super::board::{Board, MANAGER, SLOTS, Turn};
+use super::codec::Arrived;
 use super::entry::{Entry, Reply};
 use super::image::Images;
 use super::limits::Limits;
@@ -37,6 +38,7 @@ use super::panics;
 use super::scene::{AbortWatch, Step};
 use super::sys;
 use super::wire::{BODY, Kind, Payload};
+use std::cell::RefCell;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::time::Instant;
@@ -97,6 +99,7 @@ fn work(post: Post) -> io::Result<()> {
         bell: post.bell,
         images: post.images,
         limits: post.limits,
+        spares: RefCell::default(),
     };
     // Before there is a limit to reach.
     let _watch = post
@@ -130,6 +133,9 @@ struct Desk {
     bell: OwnedFd,
     images: Images,
     limits: Limits,
+    /// Memory of long results, each with the number of the job whose result it was: to be used
+    /// again when the pool has read that.
+    spares: RefCell<Vec<(u64, Memory)>>,
 }
 
 impl Desk {
@@ -137,41 +143,55 @@ impl Desk {
     fn run_job(&self, number: u64, entry: u64, length: usize) -> io::Result<()> {
         self.limits.before_job();
         let begin = Instant::now();
-        let run = |argument: &[u8]| match Entry::at(entry, &self.images) {
-            Some(entry) => entry.run(argument, self.board.scene()),
+        let Desk { board, spares, .. } = self;
+        let mut fresh = || {
+            let mut spares = spares.borrow_mut();
+            match spares.iter().position(|(number, _)| board.is_read(*number)) {
+                Some(index) => Ok(spares.swap_remove(index).1),
+                None => Memory::new(),
+            }
+        };
+        let mut run = |argument: Arrived<'_>| match Entry::at(entry, &self.images) {
+            Some(entry) => entry.run(argument, board.scene(), &mut fresh),
             None => Reply::unknown_entry(),
         };
         let reply = match length <= BODY {
-            true => run(self.board.argument(number, length)),
-            false => run(&Memory::receive(&self.channel, number, length)?.read()?),
+            true => run(Arrived::Bytes(board.argument(number, length))),
+            false => run(Arrived::Memory(&Memory::receive(
+                &self.channel,
+                number,
+                length,
+            )?)),
         };
         let took = begin.elapsed();
         self.board.scene().enter(Step::Between);
         flush_stdout(); // W2
-        let (kind, result) = match reply.payload.len() <= BODY {
-            true => (reply.kind, Payload::Bytes(reply.payload)),
-            false => send_long(&self.channel, number, reply),
-        };
-        if self.board.answer(number, kind, &result, took) == MANAGER {
+        let Reply { kind, payload } = self.hand_over(number, reply);
+        let whom = self.board.answer(number, kind, &payload, took);
+        if whom == MANAGER {
             sys::ring(&self.bell);
+        }
+        if let Payload::Memory(memory) = payload {
+            let mut spares = spares.borrow_mut();
+            spares.retain(|(older, _)| older + SLOTS as u64 > number);
+            memory.keep(&mut spares, |memory| (number, memory));
         }
         Ok(())
     }
-}
 
-/// Hands a long result over. When the system has no room for it, that is the answer.
-fn send_long(channel: &OwnedFd, number: u64, reply: Reply) -> (Kind, Payload) {
-    let sent = Memory::holding(&reply.payload).and_then(|memory| {
-        // Waits for room, if need be: the pool takes answers in without waiting for us.
-        memory.send(channel, number, true)?;
-        Ok(memory)
-    });
-    match sent {
-        Ok(memory) => (reply.kind, Payload::Memory(memory)),
-        Err(error) => {
-            let text = format!("no room for {} bytes: {error}", reply.payload.len());
-            (Kind::BadResult, Payload::Bytes(text.into_bytes()))
+    /// Hands the memory of a long result over. When that fails, the failure is the answer.
+    fn hand_over(&self, number: u64, reply: Reply) -> Reply {
+        if let Payload::Memory(memory) = &reply.payload
+            // Waits for room, if need be: the pool takes answers in without waiting for us.
+            && let Err(error) = memory.send(&self.channel, number, true)
+        {
+            let text = format!("no room for {} bytes: {error}", memory.len());
+            return Reply {
+                kind: Kind::BadResult,
+                payload: Payload::Bytes(text.into_bytes()),
+            };
         }
+        reply
     }
 }
 

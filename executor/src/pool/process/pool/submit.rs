@@ -15,14 +15,15 @@ use super::{ProcessPool, wait};
 use crate::block_on::refuse_if_entered;
 use crate::error::{Crossing, JoinError};
 use crate::pool::executor::{Portable, refuse_captures};
+use crate::pool::process::codec::{pack, panicked};
 use crate::pool::process::crew::Phase;
-use crate::pool::process::entry::{Entry, encode, panicked};
+use crate::pool::process::entry::Entry;
 use crate::pool::process::fork_server;
 use crate::pool::process::job::{Job, Outcome, RemoteJob, unknown_code};
+use crate::pool::process::memory::Memory;
 use crate::pool::process::panics::catch;
 use crate::pool::process::policy::Terms;
 use crate::pool::process::shared::Link;
-use crate::pool::process::wire::Payload;
 use crate::pool::thread::TrySubmitError;
 use crate::sync::lock;
 use crate::task::join::JoinHandle;
@@ -33,7 +34,7 @@ use crate::task::promise::promise;
 enum WhenFull {
     Wait,
     Refuse,
-    /// For the manager's own thread (a waker, a decoder): if it waited, nobody made room.
+    /// For user code that the pool runs (a waker, a decoder): if it waited, who would make room?
     Exceed,
 }
 
@@ -63,7 +64,8 @@ impl ProcessPool {
     /// # Cost
     /// Three allocations and, when a worker has to be woken for it, one system call. Argument and
     /// result are each copied into and out of memory that is shared with the worker; long ones
-    /// (above 16 KiB) into and out of a file in memory, whose descriptor travels.
+    /// (above 16 KiB) into and out of a file in memory, whose descriptor travels. Large data goes
+    /// fastest as a `Vec<u8>`: serde visits everything else item by item.
     #[track_caller]
     pub fn submit<F, A, R>(&self, function: F, argument: A) -> JoinHandle<R>
     where
@@ -150,7 +152,7 @@ impl ProcessPool {
 
     #[track_caller]
     fn when_full(&self) -> WhenFull {
-        if !lock(&self.shared.crew).is_bounded() || self.is_manager() {
+        if !lock(&self.shared.crew).is_bounded() || self.shared.is_delivering() {
             return WhenFull::Exceed;
         }
         refuse_if_entered();
@@ -173,15 +175,12 @@ impl ProcessPool {
         let entry = Entry::of::<F, A, R>(function);
         let (promise, handle) = promise(Link(self.shared.clone()));
         let remote: Box<dyn RemoteJob> = Box::new(promise);
-        let reason = match catch(|| encode(argument)) {
+        let mut fresh = || match lock(&self.shared.crew).spare() {
+            Some(memory) => Ok(memory),
+            None => Memory::new(),
+        };
+        let reason = match catch(|| pack(argument, &mut fresh)) {
             Ok(Ok(argument)) if Entry::at(entry.address(), &self.images).is_some() => {
-                let argument = match Payload::of(argument) {
-                    Ok(argument) => argument,
-                    Err(error) => {
-                        remote.finish(Outcome::Failed(JoinError::Start(error)));
-                        return Err(handle);
-                    }
-                };
                 let job = Job {
                     remote,
                     order: 0, // given when it is accepted

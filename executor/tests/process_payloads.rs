@@ -1,0 +1,149 @@
+//! Payloads of any size cross both ways, many at a time, and nothing of them is left.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process;
+use support::{Dice, fd_count, pool, until};
+use tatkal_executor::{JoinError, as_completed};
+
+tests![
+    large_payloads_fill_both_directions_at_once,
+    bytes_cross_whole_at_every_length,
+    a_large_argument_survives_its_worker_and_is_run_by_another,
+    results_that_nobody_wants_leave_nothing,
+    no_descriptor_is_left_of_large_payloads,
+    a_long_panic_and_a_long_reason_arrive_whole,
+];
+
+const MIB: usize = 1 << 20;
+
+fn reversed(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.reverse();
+    bytes
+}
+
+fn pattern(length: usize, seed: u64) -> Vec<u8> {
+    let mut dice = Dice(seed | 1);
+    let block: Vec<u8> = (0..997).map(|_| dice.below(256) as u8).collect();
+    block.iter().copied().cycle().take(length).collect()
+}
+
+fn large_payloads_fill_both_directions_at_once() {
+    // More than any socket or board holds, in both directions, on few workers, with nobody
+    // taking results while the jobs are submitted.
+    let pool = pool(2);
+    let sizes = [
+        3 * MIB,
+        20_000,
+        0,
+        700_000,
+        MIB + 1,
+        16 * 1024,
+        16 * 1024 + 1,
+    ];
+    let handles: Vec<_> = (0..60)
+        .map(|n| pool.submit(reversed, pattern(sizes[n % sizes.len()], n as u64)))
+        .collect();
+    for (n, result) in as_completed(handles) {
+        let expected = reversed(pattern(sizes[n % sizes.len()], n as u64));
+        assert!(result.unwrap() == expected, "job {n}");
+    }
+}
+
+fn bytes_cross_whole_at_every_length() {
+    let pool = pool(1);
+    for length in [
+        0,
+        1,
+        87,
+        88,
+        89,
+        127,
+        128,
+        16_383,
+        16_384,
+        16_385,
+        65_536,
+        9 * MIB,
+    ] {
+        let bytes = pattern(length, length as u64);
+        let result = pool.submit(reversed, bytes.clone()).join().unwrap();
+        assert!(result == reversed(bytes), "{length}");
+        // In a structure: serde's way.
+        let map: BTreeMap<String, Vec<u16>> =
+            [(length.to_string(), vec![7; length.min(100_000) / 2])].into();
+        let same = |map: BTreeMap<String, Vec<u16>>| map;
+        assert!(
+            pool.submit(same, map.clone()).join().unwrap() == map,
+            "{length}"
+        );
+    }
+}
+
+fn a_large_argument_survives_its_worker_and_is_run_by_another() {
+    let pool = pool(1);
+    for _ in 0..5 {
+        let exit = pool.submit(
+            |bytes: Vec<u8>| process::exit(bytes.len() as i32 & 1),
+            vec![1; MIB],
+        );
+        let behind: Vec<_> = (0..3)
+            .map(|n| pool.submit(reversed, pattern(MIB, n)))
+            .collect();
+        let exit: Result<(), _> = exit.join();
+        assert!(matches!(exit, Err(JoinError::WorkerDied(exit)) if exit.code == Some(0)));
+        for (n, handle) in (0..).zip(behind) {
+            assert!(handle.join().unwrap() == reversed(pattern(MIB, n)));
+        }
+    }
+}
+
+fn results_that_nobody_wants_leave_nothing() {
+    let pool = pool(2);
+    pool.submit(reversed, vec![0; MIB]).join().unwrap();
+    let before = fd_count(process::id());
+    for n in 0..200 {
+        let handle = pool.submit(reversed, pattern(100_000, n));
+        if n % 3 == 0 {
+            handle.abort(); // queued, running, or done
+        }
+        drop(handle);
+    }
+    pool.submit(reversed, vec![0; 10]).join().unwrap();
+    until("the end of the rest", || pool.queued() == 0);
+    // What is kept to be used again is little, whatever was done with it.
+    until("few descriptors", || fd_count(process::id()) <= before + 8);
+}
+
+fn no_descriptor_is_left_of_large_payloads() {
+    fn open(_: ()) -> usize {
+        fs::read_dir("/proc/self/fd").unwrap().count()
+    }
+    let pool = pool(1);
+    let rounds = |rounds: u64| {
+        for n in 0..rounds {
+            pool.submit(reversed, pattern(200_000, n)).join().unwrap();
+        }
+    };
+    rounds(10);
+    let ours = fd_count(process::id());
+    let theirs = pool.submit(open, ()).join().unwrap();
+    rounds(300);
+    assert!(fd_count(process::id()) <= ours + 4);
+    assert!(pool.submit(open, ()).join().unwrap() <= theirs + 4);
+}
+
+fn a_long_panic_and_a_long_reason_arrive_whole() {
+    fn panics(length: usize) {
+        std::panic::panic_any("p".repeat(length));
+    }
+    let pool = pool(1);
+    for length in [10, 16_384, 100_000] {
+        match pool.submit(panics, length).join() {
+            Err(JoinError::Panicked(report)) => assert_eq!(report.message().len(), length),
+            other => panic!("{other:?}"),
+        }
+    }
+}
