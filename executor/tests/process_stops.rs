@@ -17,6 +17,7 @@ tests![
     a_map_has_terms_too,
     a_limit_reaches_a_stopped_worker,
     a_job_that_a_stopped_worker_has_not_begun_is_run_elsewhere,
+    a_limit_too_short_for_anything_ends_in_time_or_too_late_and_in_no_other_way,
     a_job_that_ends_within_the_grace_has_a_result,
     a_job_that_ignores_sigterm_is_killed_when_the_grace_is_over,
     without_grace_a_job_is_killed_at_once,
@@ -137,6 +138,26 @@ fn a_job_that_a_stopped_worker_has_not_begun_is_run_elsewhere() {
     let handle = pool.jobs().timeout(FAIR).submit(own_pid, ());
     assert_ne!(handle.join().unwrap(), pid);
     until("the end of the stopped one", || is_dead(pid));
+}
+
+fn a_limit_too_short_for_anything_ends_in_time_or_too_late_and_in_no_other_way() {
+    let pool = pool(2);
+    for limit in [
+        Duration::ZERO,
+        Duration::from_nanos(1),
+        Duration::from_micros(200),
+    ] {
+        let jobs = pool.jobs().timeout(limit);
+        let long: Vec<_> = (0..4).map(|_| jobs.submit(nap, 600)).collect();
+        let short: Vec<_> = (0..20).map(|_| jobs.submit(own_pid, ())).collect();
+        assert!(long.into_iter().all(is_timed_out));
+        for handle in short {
+            match handle.join() {
+                Ok(_) | Err(JoinError::TimedOut) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 }
 
 static TOLD: AtomicBool = AtomicBool::new(false);

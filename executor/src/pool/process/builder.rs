@@ -56,7 +56,9 @@ impl ProcessPoolBuilder {
     /// [`JoinError::TimedOut`](crate::JoinError::TimedOut); the worker is replaced.
     ///
     /// The time begins when a worker is free for the job, so that waiting in the queue costs
-    /// nothing; decoding the argument and encoding the result count. Without this there is no
+    /// nothing; decoding the argument and encoding the result count. (Where the worker takes its
+    /// time to begin, the job gets some more; a worker that does not begin at all is replaced, and
+    /// the job is run by another.) Without this there is no
     /// limit. [`Jobs::timeout`](crate::Jobs::timeout) sets it for some jobs.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.rules.terms.timeout = Some(limit);

@@ -19,8 +19,8 @@
 //! Holds     M1 answers come in the order of the jobs; M2 a number is given out only when the one
 //!           SLOTS before it is over, and while fewer than SLOTS have been given since the front
 //!           one (D1 in board.rs). M3 the front job's time begins when it becomes the front one: from
-//!           then on the worker has nothing else to do. So waiting costs a job no time, and a clock
-//!           never begins late enough to be noticed. Next: `crew.rs`.
+//!           then on the worker has nothing else to do; and once more if it then has not begun. So
+//!           waiting costs a job no time. Next: `crew.rs`.
 
 use super::board::{Answer, Board, Loan, Look, SLOTS};
 use super::job::{Job, RemoteJob};
@@ -39,6 +39,13 @@ pub(super) const PIPELINE: usize = 2;
 
 /// How long the jobs that a worker was given may take together: what it costs to wake a process.
 const BUDGET: Duration = Duration::from_micros(40);
+
+/// A free worker that has not begun a job for so long is not busy but stuck: somebody stopped it.
+/// (On a machine with too much to do, a healthy one may need some time to be woken.)
+const STUCK: Duration = Duration::from_secs(1);
+
+/// What the system's clock can tell apart when it is asked to wake somebody.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// A worker that has not answered for so long, with others behind the job it is at, holds them up.
 pub(super) const PATIENCE: Duration = Duration::from_micros(200);
@@ -84,6 +91,8 @@ pub(super) struct Member {
     /// Which job the deadline is of (M3), and the deadline, if that job has one.
     timed: u64,
     deadline: Option<Instant>,
+    /// When the worker is stuck, if it has not begun that job by then.
+    stuck_at: Option<Instant>,
     /// It is leaving, and when it has not left by then it is killed.
     pub(super) kill_at: Option<Instant>,
 }
@@ -159,6 +168,7 @@ impl Member {
             front_since: Instant::now(),
             timed: 0,
             deadline: None,
+            stuck_at: None,
             kill_at: None,
         }
     }
@@ -256,10 +266,16 @@ impl Member {
         let number = front.map_or(0, |job| job.number);
         if number != self.timed {
             self.timed = number;
-            let policy = front.and_then(|job| job.policy.as_deref());
-            let timeout = policy.and_then(|policy| policy.terms.timeout);
-            self.deadline = timeout.and_then(|timeout| clock().checked_add(timeout));
+            let begin = self.timeout().map(|timeout| (timeout, clock()));
+            self.deadline = begin.and_then(|(timeout, now)| now.checked_add(timeout));
+            self.stuck_at = begin.and_then(|(timeout, now)| now.checked_add(timeout.max(STUCK)));
         }
+    }
+
+    /// The time limit of the front job.
+    fn timeout(&self) -> Option<Duration> {
+        let policy = self.jobs.front()?.policy.as_deref()?;
+        policy.terms.timeout
     }
 
     /// When something has to be done about it although nothing happens.
@@ -339,9 +355,17 @@ impl Member {
         self.jobs.iter().map(|job| job.remote.id())
     }
 
-    /// The front job's time is up. One that has not begun although the worker had nothing else to
-    /// do goes back with the others: the fault is the worker's.
-    pub(super) fn time_out(&mut self) -> Stop {
+    /// The front job's time is up. One that has not begun has its time again (M3); but when the
+    /// worker is stuck it goes back, and so do the others.
+    pub(super) fn time_out(&mut self, now: Instant) -> Stop {
+        let stuck_at = self.stuck_at.filter(|at| now < *at);
+        if stuck_at.is_some() && !self.board.was_begun(self.timed) {
+            // At least a moment, or a limit of zero would be looked at again and again.
+            let again = self.timeout().unwrap_or_default().max(MOMENT);
+            let times = [now.checked_add(again), stuck_at];
+            self.deadline = times.into_iter().flatten().min();
+            return Stop::Unknown;
+        }
         self.deadline = None;
         match self.withdraw(0) {
             Some(job) => {

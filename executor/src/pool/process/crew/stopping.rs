@@ -198,7 +198,7 @@ impl Crew {
                 member.retire();
             }
             if member.is_late(now) {
-                let stop = member.time_out();
+                let stop = member.time_out(now);
                 self.follow(ticket, stop, Stopped::TimedOut, out);
             }
             self.retire_if_spent(ticket);

@@ -428,7 +428,8 @@ impl Walk {
                 self.submit_on(terms, length);
             }
             20..=21 => {
-                let milliseconds = self.below(8) as u64;
+                let long = self.below(20) == 0; // enough for a worker to be stuck
+                let milliseconds = if long { 1200 } else { self.below(8) as u64 };
                 self.pass_time(milliseconds);
             }
             4..=5 => self.hire(),
