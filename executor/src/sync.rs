@@ -9,8 +9,14 @@ pub(crate) mod atomic;
 #[cfg(loom)]
 pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
 #[cfg(not(loom))]
+pub(crate) use std::sync::atomic;
+#[cfg(not(any(loom, tsan)))]
 #[allow(unused_imports)] // Condvar: only where there is no futex
-pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic};
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+#[cfg(tsan)]
+mod visible;
+#[cfg(tsan)]
+pub(crate) use visible::{Condvar, Mutex, MutexGuard};
 
 #[cfg(not(loom))]
 pub(crate) use cell::UnsafeCell;

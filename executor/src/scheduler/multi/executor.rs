@@ -10,10 +10,11 @@ use super::worker::Worker;
 use crate::driver::Driver;
 use crate::error::contain;
 use crate::park::Parker;
+use crate::sync::{Condvar, Mutex, lock};
 use crate::task::join::JoinHandle;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -294,7 +295,7 @@ struct RunningGuard {
 
 impl RunningGuard {
     fn new(running: &Arc<Running>, shared: &Arc<Shared>) -> Self {
-        *running.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *lock(&running.count) += 1;
         Self {
             running: running.clone(),
             shared: shared.clone(),
@@ -304,11 +305,7 @@ impl RunningGuard {
 
 impl Drop for RunningGuard {
     fn drop(&mut self) {
-        let mut count = self
-            .running
-            .count
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut count = lock(&self.running.count);
         *count -= 1;
         let last = *count == 0;
         drop(count);
@@ -324,7 +321,7 @@ impl Running {
     /// Waits until at most `but` threads are left, or the deadline passed. Returns how many more
     /// than that there are.
     fn wait_until(&self, deadline: Option<Instant>, but: usize) -> usize {
-        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = lock(&self.count);
         while *count > but {
             count = match deadline {
                 None => self
