@@ -36,8 +36,8 @@ pub fn live_bytes() -> i64 {
     LIVE_BYTES.load(Ordering::Relaxed)
 }
 
-#[cold]
-fn decide() -> u8 {
+/// Decides, before the first allocation.
+fn decide() {
     // SAFETY: the name ends with a NUL, and nobody changes the environment this early; `getenv`
     // itself does not allocate.
     let value = unsafe { libc::getenv(c"BENCH_ALLOCATOR".as_ptr()) };
@@ -52,21 +52,6 @@ fn decide() -> u8 {
         }
     };
     CHOICE.store(choice, Ordering::Relaxed);
-    choice
-}
-
-/// What was chosen, deciding it if this is the first to ask.
-#[inline(always)]
-fn choice() -> u8 {
-    match CHOICE.load(Ordering::Relaxed) {
-        UNDECIDED => decide(),
-        choice => choice,
-    }
-}
-
-#[cold]
-fn count(bytes: usize, sign: i64) {
-    LIVE_BYTES.fetch_add(sign * bytes as i64, Ordering::Relaxed);
 }
 
 // SAFETY: each call goes to an allocator that keeps the contract, and a pointer always to the one
@@ -76,13 +61,15 @@ unsafe impl GlobalAlloc for Chosen {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promises are passed on.
         unsafe {
-            match choice() {
-                MIMALLOC => MiMalloc.alloc(layout),
+            match CHOICE.load(Ordering::Relaxed) {
                 SYSTEM => System.alloc(layout),
-                _ => {
-                    count(layout.size(), 1);
-                    System.alloc(layout)
-                }
+                MIMALLOC => MiMalloc.alloc(layout),
+                _ => unusual(
+                    |chosen| chosen.alloc(layout),
+                    || System.alloc(layout),
+                    layout,
+                    1,
+                ),
             }
         }
     }
@@ -91,13 +78,15 @@ unsafe impl GlobalAlloc for Chosen {
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promises are passed on.
         unsafe {
-            match choice() {
-                MIMALLOC => MiMalloc.alloc_zeroed(layout),
+            match CHOICE.load(Ordering::Relaxed) {
                 SYSTEM => System.alloc_zeroed(layout),
-                _ => {
-                    count(layout.size(), 1);
-                    System.alloc_zeroed(layout)
-                }
+                MIMALLOC => MiMalloc.alloc_zeroed(layout),
+                _ => unusual(
+                    |chosen| chosen.alloc_zeroed(layout),
+                    || System.alloc_zeroed(layout),
+                    layout,
+                    1,
+                ),
             }
         }
     }
@@ -106,13 +95,15 @@ unsafe impl GlobalAlloc for Chosen {
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         // SAFETY: the caller's promises are passed on.
         unsafe {
-            match choice() {
-                MIMALLOC => MiMalloc.dealloc(pointer, layout),
+            match CHOICE.load(Ordering::Relaxed) {
                 SYSTEM => System.dealloc(pointer, layout),
-                _ => {
-                    count(layout.size(), -1);
-                    System.dealloc(pointer, layout);
-                }
+                MIMALLOC => MiMalloc.dealloc(pointer, layout),
+                _ => unusual(
+                    |chosen| chosen.dealloc(pointer, layout),
+                    || System.dealloc(pointer, layout),
+                    layout,
+                    -1,
+                ),
             }
         }
     }
@@ -121,15 +112,37 @@ unsafe impl GlobalAlloc for Chosen {
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: the caller's promises are passed on.
         unsafe {
-            match choice() {
-                MIMALLOC => MiMalloc.realloc(pointer, layout, size),
+            match CHOICE.load(Ordering::Relaxed) {
                 SYSTEM => System.realloc(pointer, layout, size),
-                _ => {
-                    count(layout.size(), -1);
-                    count(size, 1);
-                    System.realloc(pointer, layout, size)
-                }
+                MIMALLOC => MiMalloc.realloc(pointer, layout, size),
+                _ => unusual(
+                    |chosen| chosen.realloc(pointer, layout, size),
+                    || {
+                        LIVE_BYTES.fetch_add(size as i64, Ordering::Relaxed);
+                        System.realloc(pointer, layout, size)
+                    },
+                    layout,
+                    -1,
+                ),
             }
         }
     }
+}
+
+/// What is not to cost the two that are timed anything but a branch: the first call of all, which
+/// decides and starts over, and a call that is counted. Out of line.
+#[cold]
+#[inline(never)]
+fn unusual<R>(
+    again: impl FnOnce(&Chosen) -> R,
+    counted: impl FnOnce() -> R,
+    layout: Layout,
+    sign: i64,
+) -> R {
+    if CHOICE.load(Ordering::Relaxed) == UNDECIDED {
+        decide();
+        return again(&Chosen);
+    }
+    LIVE_BYTES.fetch_add(sign * layout.size() as i64, Ordering::Relaxed);
+    counted()
 }

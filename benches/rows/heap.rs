@@ -51,12 +51,12 @@ fn contender(name: &'static str) -> Contender {
         // It is the same each time, so it is asked once.
         start: Box::new(move || {
             let bytes = ask(name);
-            Box::new(move |times| bytes * times)
+            Box::new(move |times| bytes * times as f64)
         }),
     }
 }
 
-fn ask(name: &str) -> u64 {
+fn ask(name: &str) -> f64 {
     let program = env::current_exe().expect("the program has a path");
     let output = Command::new(program)
         .env(VARIABLE, "counting")

@@ -11,7 +11,7 @@
 pub mod allocator;
 mod echo;
 mod hand_over;
-pub mod heap;
+mod heap;
 mod http;
 mod meet;
 mod place;
@@ -37,6 +37,13 @@ pub struct Row {
     pub contenders: Vec<Contender>,
 }
 
+impl Row {
+    /// As in the table.
+    pub fn name(&self) -> String {
+        format!("{} ({})", self.workload, self.threads)
+    }
+}
+
 /// What is counted. Less is better.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub enum Cost {
@@ -59,7 +66,7 @@ pub struct Contender {
 
 /// Does the work so many times, and says what that cost in all: nanoseconds, or bytes. What is not
 /// the work (connecting, starting a task that only measures) it leaves out.
-pub type Work = Box<dyn FnMut(u64) -> u64>;
+pub type Work = Box<dyn FnMut(u64) -> f64>;
 
 impl Contender {
     fn new<W: FnMut(u64) -> Duration + 'static>(
@@ -70,7 +77,7 @@ impl Contender {
             name,
             start: Box::new(move || {
                 let mut work = start();
-                Box::new(move |times| work(times).as_nanos() as u64)
+                Box::new(move |times| work(times).as_nanos() as f64)
             }),
         }
     }
@@ -108,6 +115,13 @@ macro_rules! on_each_side {
     };
 }
 use on_each_side;
+
+/// To be called first in `main`: starts what a row needs from before the first thread, and returns
+/// true when this program was started only to answer a question of another row.
+pub fn begin() -> bool {
+    tatkal::ForkServer::start().expect("this is the first line of main");
+    heap::answer()
+}
 
 /// Every row, in the table's order.
 pub fn all() -> Vec<Row> {

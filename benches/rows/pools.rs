@@ -1,10 +1,11 @@
 //! What does it cost to hand a job to a thread? From a task (`spawn_blocking`), and from a thread
-//! to a pool.
+//! to a pool. And to a process?
 //!
 //! tokio may start 512 threads for blocking jobs unless it is told otherwise, and its docs leave it
 //! at that; so it runs twice, as it comes and held to our number of threads. Where handles are
 //! joined, both join all of them; where nobody has handles (rayon, a queue), no one does, and the
-//! last job stops the clock.
+//! last job stops the clock. A process job crosses two sockets and serde; tokio has nothing like
+//! it, so its row stands beside the same `spawn_blocking` and shows what isolation costs.
 
 use super::meet::Countdown;
 use super::{Contender, Cost, Row};
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 const WORKERS: usize = 2;
 const BLOCKING: u64 = 10_000;
 const NO_OPS: u64 = 100_000;
+const CROSSINGS: u64 = 1_000;
 
 pub fn rows() -> Vec<Row> {
     let row = |workload, threads, note, contenders| Row {
@@ -48,6 +50,12 @@ pub fn rows() -> Vec<Row> {
             "until the last has run",
             vec![pool_ours(), pool_tokio(), pool_rayon(), pool_crossbeam()],
         ),
+        row(
+            "process pool, 1,000 jobs and join",
+            WORKERS,
+            "tokio's jobs cross no process",
+            vec![processes(), blocking_threads()],
+        ),
     ]
 }
 
@@ -63,9 +71,8 @@ fn blocking_ours(name: &'static str, threads: Option<usize>) -> Contender {
                 let mut handles = Vec::with_capacity(BLOCKING as usize);
                 let start = Instant::now();
                 for _ in 0..times {
-                    handles.extend(
-                        (0..BLOCKING).map(|i| tatkal::spawn_blocking(move || black_box(i) + 1)),
-                    );
+                    handles
+                        .extend((0..BLOCKING).map(|i| tatkal::spawn_blocking(move || add_one(i))));
                     for handle in handles.drain(..) {
                         black_box(handle.await.unwrap());
                     }
@@ -85,7 +92,7 @@ fn blocking_tokio(name: &'static str, threads: Option<usize>) -> Contender {
                 let mut handles = Vec::with_capacity(BLOCKING as usize);
                 let start = Instant::now();
                 for _ in 0..times {
-                    handles.extend((0..BLOCKING).map(|i| spawn_blocking(move || black_box(i) + 1)));
+                    handles.extend((0..BLOCKING).map(|i| spawn_blocking(move || add_one(i))));
                     for handle in handles.drain(..) {
                         black_box(handle.await.unwrap());
                     }
@@ -173,6 +180,45 @@ fn pool_crossbeam() -> Contender {
                     countdown.count_down();
                 });
                 sender.send(job).unwrap();
+            })
+        }
+    })
+}
+
+fn add_one(i: u64) -> u64 {
+    black_box(i) + 1
+}
+
+fn processes() -> Contender {
+    Contender::new("tatkal", || {
+        let pool = tatkal::ProcessPool::new(WORKERS).expect("main started the fork server");
+        move |times| {
+            let start = Instant::now();
+            for _ in 0..times {
+                let handles: Vec<_> = (0..CROSSINGS).map(|i| pool.submit(add_one, i)).collect();
+                for handle in handles {
+                    black_box(handle.join().unwrap());
+                }
+            }
+            start.elapsed()
+        }
+    })
+}
+
+fn blocking_threads() -> Contender {
+    Contender::new("tokio", || {
+        let runtime = tokio(Some(WORKERS));
+        move |times| {
+            runtime.block_on(async {
+                let start = Instant::now();
+                for _ in 0..times {
+                    let job = |i| tokio::task::spawn_blocking(move || add_one(i));
+                    let handles: Vec<_> = (0..CROSSINGS).map(job).collect();
+                    for handle in handles {
+                        black_box(handle.await.unwrap());
+                    }
+                }
+                start.elapsed()
             })
         }
     })

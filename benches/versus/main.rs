@@ -46,7 +46,7 @@ use std::{env, fs};
 static ALLOCATOR: Chosen = Chosen;
 
 fn main() {
-    if rows::heap::answer() {
+    if rows::begin() {
         return;
     }
     let options = Options::parse();

@@ -9,9 +9,10 @@ use std::time::Duration;
 /// Ours and the peers on the same work, interleaved, in one table.
 #[derive(Parser)]
 pub struct Options {
-    /// Only the rows that have this in their name, which is as in the table: "yield", "(2)"
+    /// Only rows that have this in their name, which is as in the table: "yield", "(2)"; may be
+    /// given more than once
     #[arg(long, value_name = "SUBSTRING")]
-    pub only: Option<String>,
+    pub only: Vec<String>,
 
     /// How often the contenders of a row take turns
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

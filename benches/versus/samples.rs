@@ -39,11 +39,8 @@ pub struct Contender {
 /// Measures with the allocator that this program has, and prints the samples.
 pub fn measure(options: &Options) {
     let wanted = |row: &Row| {
-        let name = format!("{} ({})", row.workload, row.threads);
-        options
-            .only
-            .as_ref()
-            .is_none_or(|only| name.contains(only.as_str()))
+        let name = row.name();
+        options.only.is_empty() || options.only.iter().any(|only| name.contains(only))
     };
     let samples: Vec<_> = rows::all()
         .into_iter()
@@ -70,7 +67,7 @@ fn take(row: &Row, options: &Options) -> Samples {
         }
     }
     let seconds = start.elapsed().as_secs_f64();
-    eprintln!("{:6.1} s  {} ({})", seconds, row.workload, row.threads);
+    eprintln!("{seconds:6.1} s  {}", row.name());
     Samples {
         workload: row.workload.to_owned(),
         threads: row.threads,
@@ -108,7 +105,7 @@ impl Turn {
     }
 
     fn take(&mut self) {
-        let cost = (self.work)(self.contender.times) as f64;
+        let cost = (self.work)(self.contender.times);
         self.contender
             .costs
             .push(cost / self.contender.times as f64);
