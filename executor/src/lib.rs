@@ -72,6 +72,9 @@ pub use scheduler::{
     LocalExecutor, MultiBuilder, MultiExecutor, MultiHandle, SpawnGuard, SpawnHandle, StillRunning,
     WorkerMetrics, YieldNow, spawn, spawn_local, yield_now,
 };
+#[cfg(loom)]
+#[doc(hidden)] // for the models of the runtime
+pub use sync::atomic as loom_atomic;
 pub use task::completion::as_completed::{AsCompleted, AsCompletedStream, NotYet, as_completed};
 pub use task::completion::wait::{Until, Wait, Waited, wait};
 pub use task::join::{AbortHandle, JoinHandle};

@@ -5,7 +5,7 @@
 //! these locks, say) stays std's. Next: `error.rs`.
 
 #[cfg(loom)]
-pub(crate) mod atomic;
+pub mod atomic;
 #[cfg(loom)]
 pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
 #[cfg(not(loom))]

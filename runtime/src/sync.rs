@@ -4,9 +4,11 @@
 //! the very source that ships. Next: `reactor/`.
 
 #[cfg(loom)]
-pub(crate) use loom::sync::{Mutex, MutexGuard, atomic};
+pub(crate) use loom::sync::{Mutex, MutexGuard};
 #[cfg(not(loom))]
 pub(crate) use std::sync::{Mutex, MutexGuard, atomic};
+#[cfg(loom)] // repaired: see `sync/atomic.rs` of the executor
+pub(crate) use tatkal_executor::loom_atomic as atomic;
 
 /// Locks a mutex whose data a panic cannot leave half-changed.
 ///

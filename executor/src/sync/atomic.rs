@@ -12,8 +12,12 @@
 //! every protocol here starts with such a load. So each load is preceded by a relaxed addition to
 //! a word of its own beside the atomic: a write, which loom does order against every other one.
 //! It synchronises nothing, and the load itself may still return an older value.
+//!
+//! Public under `--cfg loom`, for the models of the crate above; no part of what ships.
 
-pub(crate) use loom::sync::atomic::{Ordering, fence};
+#![allow(missing_docs)]
+
+pub use loom::sync::atomic::{Ordering, fence};
 
 use loom::sync::atomic as bare;
 use std::fmt;
@@ -30,7 +34,7 @@ impl Turnstile {
 
 macro_rules! atomic {
     ($name:ident $(<$type:ident>)?, $value:ty) => {
-        pub(crate) struct $name $(<$type>)? {
+        pub struct $name $(<$type>)? {
             atomic: bare::$name $(<$type>)?,
             loads: Turnstile,
         }
@@ -44,7 +48,7 @@ macro_rules! atomic {
         #[allow(dead_code)] // not every type is used in every way
         impl $(<$type>)? $name $(<$type>)? {
             #[track_caller]
-            pub(crate) fn new(value: $value) -> Self {
+            pub fn new(value: $value) -> Self {
                 Self {
                     atomic: bare::$name::new(value),
                     loads: Turnstile::default(),
@@ -52,23 +56,23 @@ macro_rules! atomic {
             }
 
             #[track_caller]
-            pub(crate) fn load(&self, order: Ordering) -> $value {
+            pub fn load(&self, order: Ordering) -> $value {
                 self.loads.pass();
                 self.atomic.load(order)
             }
 
             #[track_caller]
-            pub(crate) fn store(&self, value: $value, order: Ordering) {
+            pub fn store(&self, value: $value, order: Ordering) {
                 self.atomic.store(value, order);
             }
 
             #[track_caller]
-            pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
+            pub fn swap(&self, value: $value, order: Ordering) -> $value {
                 self.atomic.swap(value, order)
             }
 
             #[track_caller]
-            pub(crate) fn compare_exchange(
+            pub fn compare_exchange(
                 &self,
                 current: $value,
                 new: $value,
@@ -79,7 +83,7 @@ macro_rules! atomic {
             }
 
             #[track_caller]
-            pub(crate) fn compare_exchange_weak(
+            pub fn compare_exchange_weak(
                 &self,
                 current: $value,
                 new: $value,
@@ -87,6 +91,17 @@ macro_rules! atomic {
                 failure: Ordering,
             ) -> Result<$value, $value> {
                 self.atomic.compare_exchange_weak(current, new, success, failure)
+            }
+
+            #[track_caller]
+            pub fn fetch_update(
+                &self,
+                set: Ordering,
+                fetch: Ordering,
+                f: impl FnMut($value) -> Option<$value>,
+            ) -> Result<$value, $value> {
+                self.loads.pass();
+                self.atomic.fetch_update(set, fetch, f)
             }
         }
     };
@@ -105,33 +120,34 @@ macro_rules! integer {
         #[allow(dead_code)]
         impl $name {
             #[track_caller]
-            pub(crate) fn fetch_add(&self, value: $value, order: Ordering) -> $value {
+            pub fn fetch_add(&self, value: $value, order: Ordering) -> $value {
                 self.atomic.fetch_add(value, order)
             }
 
             #[track_caller]
-            pub(crate) fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
+            pub fn fetch_sub(&self, value: $value, order: Ordering) -> $value {
                 self.atomic.fetch_sub(value, order)
             }
 
             #[track_caller]
-            pub(crate) fn fetch_or(&self, value: $value, order: Ordering) -> $value {
+            pub fn fetch_or(&self, value: $value, order: Ordering) -> $value {
                 self.atomic.fetch_or(value, order)
             }
 
             #[track_caller]
-            pub(crate) fn fetch_and(&self, value: $value, order: Ordering) -> $value {
+            pub fn fetch_and(&self, value: $value, order: Ordering) -> $value {
                 self.atomic.fetch_and(value, order)
             }
 
             #[track_caller]
-            pub(crate) fn fetch_xor(&self, value: $value, order: Ordering) -> $value {
+            pub fn fetch_xor(&self, value: $value, order: Ordering) -> $value {
                 self.atomic.fetch_xor(value, order)
             }
         }
     };
 }
 
+integer!(AtomicU8, u8);
 integer!(AtomicU32, u32);
 integer!(AtomicU64, u64);
 integer!(AtomicUsize, usize);

@@ -85,7 +85,7 @@ mod tests {
 #[cfg(all(test, loom))]
 mod loom_tests {
     use super::*;
-    use loom::sync::atomic::AtomicUsize;
+    use crate::sync::atomic::AtomicUsize;
     use loom::sync::{Arc, Condvar, Mutex};
 
     /// A bell as the backends have it: a wait returns once it has rung, and uses the ring up.

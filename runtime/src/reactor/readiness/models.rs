@@ -1,8 +1,8 @@
 //! Loom: a source and its waiters against the thread that marks it.
 
 use super::*;
+use crate::sync::atomic::AtomicUsize;
 use loom::sync::Arc;
-use loom::sync::atomic::AtomicUsize;
 use std::task::Wake;
 use tatkal_executor::Parker;
 
@@ -55,7 +55,10 @@ fn read_all(source: &Readiness, socket: &Socket, wanted: usize) {
 
 #[test]
 fn no_event_is_lost_between_try_clear_and_wait() {
-    loom::model(|| {
+    // Everything takes minutes, and found no more than three switches against a thread's will.
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
         let shared = Arc::new((Readiness::new(), Socket::default()));
         let driver = {
             let shared = shared.clone();
