@@ -43,6 +43,7 @@ use crate::error::JoinError;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
+use stopping::is_sooner;
 
 /// Jobs that are over, to be finished when the lock is free.
 pub(super) type Out = Vec<(Box<dyn RemoteJob>, Outcome)>;
@@ -208,6 +209,7 @@ impl Crew {
         let member = member.expect("a place is a member's");
         let was_idle = member.is_idle();
         let assigned = member.assign(job, clock);
+        self.ring_due |= is_sooner(member.alarm(), self.next_look);
         if assigned.is_ok() && member.board.ring_worker() {
             self.wakes.push(member.board.clone());
         }
@@ -218,7 +220,6 @@ impl Crew {
                 self.leaves(ticket);
             }
         }
-        self.heed_alarm(ticket);
         assigned
     }
 
@@ -298,9 +299,7 @@ impl Crew {
             if member.has_worked {
                 self.stillborn = 0;
             }
-            if let Some(alarm) = member.alarm() {
-                self.ring_due |= self.next_look.is_none_or(|look| alarm < look);
-            }
+            self.ring_due |= is_sooner(member.alarm(), self.next_look);
             if member.is_idle() && member.stage == Stage::Ready {
                 match member.is_spent() {
                     true => spent.push(*ticket),

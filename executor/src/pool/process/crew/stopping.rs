@@ -154,9 +154,8 @@ impl Crew {
 
     /// C6: after anything that may have given a worker an earlier alarm.
     pub(super) fn heed_alarm(&mut self, ticket: Ticket) {
-        if let Some(alarm) = self.members.get(&ticket).and_then(Member::alarm) {
-            self.ring_due |= self.next_look.is_none_or(|look| alarm < look);
-        }
+        let alarm = self.members.get(&ticket).and_then(Member::alarm);
+        self.ring_due |= is_sooner(alarm, self.next_look);
     }
 
     /// C6: has the manager to be woken?
@@ -248,4 +247,9 @@ impl Crew {
     pub(in crate::pool::process) fn grace(&self) -> Duration {
         self.rules.grace
     }
+}
+
+/// Has the manager, who will look at `look`, to look earlier for this alarm?
+pub(super) fn is_sooner(alarm: Option<Instant>, look: Option<Instant>) -> bool {
+    alarm.is_some_and(|alarm| look.is_none_or(|look| alarm < look))
 }
