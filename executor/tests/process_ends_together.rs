@@ -17,6 +17,7 @@ tests![
         loses_its_server,
         loses_its_server_before_it_has_threads,
         loses_its_server_with_an_idle_pool,
+        loses_its_server_during_a_setup,
         has_threads_already,
         hears_ctrl_c,
         stops_in_order_at_ctrl_c,
@@ -32,6 +33,7 @@ tests![
     without_the_server_every_job_ends_with_an_error,
     a_dead_server_is_replaced_while_there_is_one_thread,
     an_idle_pool_whose_server_dies_says_so,
+    a_pool_whose_server_dies_during_a_setup_says_so,
     a_server_is_refused_where_there_are_threads,
     ctrl_c_leaves_the_workers_to_the_program,
     ctrl_c_is_one_orderly_stop_and_the_workers_are_silent,
@@ -211,6 +213,33 @@ fn loses_its_server_with_an_idle_pool() {
 
 fn an_idle_pool_whose_server_dies_says_so() {
     play_part("loses_its_server_with_an_idle_pool");
+}
+
+fn loses_its_server_during_a_setup() {
+    let server = ForkServer::start().unwrap();
+    let setup = |(): ()| {
+        nap(600);
+    };
+    let pool = ProcessPool::builder()
+        .workers(1)
+        .initializer(setup, ())
+        .build()
+        .unwrap();
+    let handle = pool.submit(own_pid, ());
+    until("the setup", || {
+        pool.worker_pids()
+            .first()
+            .is_some_and(|pid| support::naps(*pid))
+    });
+    kill(server.pid(), libc::SIGKILL);
+    let error = handle.join().unwrap_err();
+    assert!(error.to_string().contains("fork server is gone"), "{error}");
+    until("the end of the worker", || pool.worker_pids().is_empty());
+    assert_eq!(pool.queued(), 0);
+}
+
+fn a_pool_whose_server_dies_during_a_setup_says_so() {
+    play_part("loses_its_server_during_a_setup");
 }
 
 fn has_threads_already() {

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use support::{Trace, is_dead, leave_trace, nap, until};
 use tatkal_executor::{JoinError, JoinHandle, Limit, ProcessPool, ProcessPoolBuilder, Shutdown};
 
@@ -20,6 +20,7 @@ tests![
     an_initializer_that_takes_for_ever_is_stopped_by_the_limit_of_the_pool,
     an_initializer_whose_argument_cannot_be_encoded_is_refused,
     a_pool_can_be_stopped_while_its_workers_are_set_up,
+    setups_take_no_place_in_a_bounded_queue,
     a_worker_does_as_many_jobs_as_was_said_and_no_more,
     a_job_that_was_taken_back_is_not_counted,
     a_worker_that_has_grown_old_is_replaced,
@@ -157,6 +158,24 @@ fn a_pool_can_be_stopped_while_its_workers_are_set_up() {
     assert!(pids.into_iter().all(is_dead));
 }
 
+fn setups_take_no_place_in_a_bounded_queue() {
+    let go = Trace::new("go");
+    let setup = |go: PathBuf| until("the word", || go.exists());
+    let pool = builder(2)
+        .capacity(0)
+        .initializer(setup, go.path())
+        .build()
+        .unwrap();
+    let first = pool.try_submit(own_pid, ()).unwrap();
+    until("its worker", || pool.worker_pids().len() == 1);
+    let second = pool.try_submit(own_pid, ()).unwrap();
+    until("both workers", || pool.worker_pids().len() == 2);
+    assert!(pool.try_submit(own_pid, ()).is_err());
+    leave_trace(&go.path());
+    first.join().unwrap();
+    second.join().unwrap();
+}
+
 fn a_worker_does_as_many_jobs_as_was_said_and_no_more() {
     for most in [1, 3] {
         let pool = builder(2).max_jobs_per_worker(most).build().unwrap();
@@ -264,10 +283,20 @@ fn memory_is_counted_from_what_the_worker_had_when_it_began() {
     pool.submit(own_pid, ()).join().unwrap();
 }
 
-/// Computes for so long.
+/// Computes, and uses so much CPU time for it.
 fn spin(milliseconds: u64) -> u64 {
-    let begin = Instant::now();
-    while begin.elapsed() < Duration::from_millis(milliseconds) {
+    let used = || {
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: the time lives on the stack for the whole call.
+        let answer = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+        assert_eq!(answer, 0);
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    };
+    let begin = used();
+    while used() - begin < Duration::from_millis(milliseconds) {
         std::hint::spin_loop();
     }
     milliseconds
@@ -296,7 +325,6 @@ fn cpu_time_is_counted_job_by_job() {
         .unwrap();
     let pids: Vec<_> = (0..4)
         .map(|_| {
-            // More than the limit all together, if the machine lets them compute.
             assert_eq!(pool.submit(spin, 600).join().unwrap(), 600);
             pool.submit(own_pid, ()).join().unwrap()
         })

@@ -496,8 +496,13 @@ fn every_job_ends_once_and_truly_whatever_happens() {
             let at_rest = record.begun == record.falls;
             let told_truly = match record.ends[..] {
                 ["answer"] => record.begun == record.falls + 1 && may_run_again(record, 0),
-                ["fell"] => record.falls == 1 && at_rest && fails_at_once(record),
-                ["quarantined"] => at_rest && !may_run_again(record, 0) && may_run_again(record, 1),
+                ["fell"] => {
+                    record.falls == 1 && at_rest && fails_at_once(record) && !record.aborted
+                }
+                ["quarantined"] => {
+                    let one_too_many = !may_run_again(record, 0) && may_run_again(record, 1);
+                    at_rest && one_too_many && !record.aborted
+                }
                 // Cancelled by its handle (killed, if it had begun), or by the end.
                 ["cancelled"] => at_rest && (record.aborted || cancel),
                 ["timed out"] => {
