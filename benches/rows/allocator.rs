@@ -65,8 +65,8 @@ unsafe impl GlobalAlloc for Chosen {
                 SYSTEM => System.alloc(layout),
                 MIMALLOC => MiMalloc.alloc(layout),
                 _ => unusual(
-                    |chosen| chosen.alloc(layout),
-                    || System.alloc(layout),
+                    move |chosen| chosen.alloc(layout),
+                    move || System.alloc(layout),
                     layout,
                     1,
                 ),
@@ -82,8 +82,8 @@ unsafe impl GlobalAlloc for Chosen {
                 SYSTEM => System.alloc_zeroed(layout),
                 MIMALLOC => MiMalloc.alloc_zeroed(layout),
                 _ => unusual(
-                    |chosen| chosen.alloc_zeroed(layout),
-                    || System.alloc_zeroed(layout),
+                    move |chosen| chosen.alloc_zeroed(layout),
+                    move || System.alloc_zeroed(layout),
                     layout,
                     1,
                 ),
@@ -99,8 +99,8 @@ unsafe impl GlobalAlloc for Chosen {
                 SYSTEM => System.dealloc(pointer, layout),
                 MIMALLOC => MiMalloc.dealloc(pointer, layout),
                 _ => unusual(
-                    |chosen| chosen.dealloc(pointer, layout),
-                    || System.dealloc(pointer, layout),
+                    move |chosen| chosen.dealloc(pointer, layout),
+                    move || System.dealloc(pointer, layout),
                     layout,
                     -1,
                 ),
@@ -116,8 +116,8 @@ unsafe impl GlobalAlloc for Chosen {
                 SYSTEM => System.realloc(pointer, layout, size),
                 MIMALLOC => MiMalloc.realloc(pointer, layout, size),
                 _ => unusual(
-                    |chosen| chosen.realloc(pointer, layout, size),
-                    || {
+                    move |chosen| chosen.realloc(pointer, layout, size),
+                    move || {
                         LIVE_BYTES.fetch_add(size as i64, Ordering::Relaxed);
                         System.realloc(pointer, layout, size)
                     },
