@@ -1,11 +1,11 @@
 //! What the numbers were taken on: a number without its machine says nothing.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::process::Command;
 use std::thread::available_parallelism;
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Machine {
     pub cpu: String,
     pub cpus: usize,

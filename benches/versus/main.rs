@@ -3,6 +3,7 @@
 //! ```text
 //!   cargo bench --bench versus                      every row, with both allocators
 //!   cargo bench --bench versus -- --only spawn      the rows whose name has `spawn` in it
+//!   cargo bench --bench versus -- --join A B        one table out of the JSON of two such runs
 //!   cargo bench --bench versus -- --help            the rest
 //! ```
 //!
@@ -39,6 +40,7 @@ use options::Options;
 use result::Report;
 use rows::allocator::{Chosen, VARIABLE};
 use samples::{ALLOCATORS, Samples};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{env, fs};
 
@@ -54,21 +56,29 @@ fn main() {
         samples::measure(&options);
         return;
     }
-    let samples = ALLOCATORS
-        .into_iter()
-        .filter(|allocator| {
-            options
-                .allocator
-                .as_deref()
-                .is_none_or(|only| only == *allocator)
-        })
-        .map(|allocator| (allocator.to_owned(), start(allocator)))
-        .collect();
-    let report = Report::new(samples);
+    let report = if options.join.is_empty() {
+        run(&options)
+    } else {
+        Report::joined(options.join.iter().map(|path| read(path)).collect())
+    };
     print!("{}", table::draw(&report));
     let json = serde_json::to_string_pretty(&report).expect("plain data");
     write(&options.json(), &json);
     write(&options.svg(), &chart::draw(&report));
+}
+
+/// Measures with each allocator.
+fn run(options: &Options) -> Report {
+    let wanted = |allocator: &&str| {
+        let only = options.allocator.as_deref();
+        only.is_none_or(|only| only == *allocator)
+    };
+    let samples = ALLOCATORS
+        .into_iter()
+        .filter(wanted)
+        .map(|allocator| (allocator.to_owned(), start(allocator)))
+        .collect();
+    Report::new(samples)
 }
 
 /// This program again, with an allocator.
@@ -90,7 +100,13 @@ fn start(allocator: &str) -> Vec<Samples> {
     serde_json::from_slice(&output.stdout).expect("the samples are JSON")
 }
 
-fn write(path: &std::path::Path, text: &str) {
+fn read(path: &Path) -> Report {
+    let text =
+        fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn write(path: &Path, text: &str) {
     match fs::write(path, text) {
         Ok(()) => eprintln!("wrote {}", path.display()),
         Err(error) => eprintln!("cannot write {}: {error}", path.display()),

@@ -34,6 +34,10 @@ pub struct Options {
     #[arg(long, value_name = "PATH")]
     svg: Option<PathBuf>,
 
+    /// Measure nothing: put the JSON files of earlier runs together
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub join: Vec<PathBuf>,
+
     /// What cargo calls every bench with
     #[arg(long, hide = true)]
     bench: bool,

@@ -8,16 +8,16 @@ use crate::bars::{self, Bar};
 use crate::machine::Machine;
 use crate::rows::Cost;
 use crate::samples::{Contender, Samples};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Report {
     pub machine: Machine,
     pub rows: Vec<Row>,
     pub means: Vec<Mean>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Row {
     pub workload: String,
     pub threads: usize,
@@ -28,7 +28,7 @@ pub struct Row {
 }
 
 /// A row with one allocator.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Measured {
     pub allocator: String,
     pub ours: Spread,
@@ -38,7 +38,7 @@ pub struct Measured {
     pub samples: Vec<Contender>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Peer {
     pub name: String,
     pub cost: Spread,
@@ -48,7 +48,7 @@ pub struct Peer {
 }
 
 /// Of one number by rounds.
-#[derive(Serialize, Clone, Copy)]
+#[derive(Serialize, Deserialize, Clone, Copy)]
 pub struct Spread {
     pub min: f64,
     pub lower_quartile: f64,
@@ -58,14 +58,14 @@ pub struct Spread {
 }
 
 /// A bar, and whether the median is on the right side of it.
-#[derive(Serialize, Clone, Copy)]
+#[derive(Serialize, Deserialize, Clone, Copy)]
 pub struct Verdict {
     pub value: f64,
     pub met: bool,
 }
 
 /// The geometric mean of the ratios to tokio, over the rows that have a bar against it.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Mean {
     pub allocator: String,
     pub rows: usize,
@@ -74,6 +74,25 @@ pub struct Mean {
 }
 
 impl Report {
+    /// Puts the rows of several runs together, in order: the ratios and means anew, the machine of
+    /// this one.
+    pub fn joined(reports: Vec<Report>) -> Report {
+        let mut samples: Vec<(String, Vec<Samples>)> = Vec::new();
+        for row in reports.iter().flat_map(|report| &report.rows) {
+            for measured in &row.measured {
+                let place = samples
+                    .iter()
+                    .position(|(name, _)| *name == measured.allocator);
+                let place = place.unwrap_or_else(|| {
+                    samples.push((measured.allocator.clone(), Vec::new()));
+                    samples.len() - 1
+                });
+                samples[place].1.push(row.samples(measured));
+            }
+        }
+        Report::new(samples)
+    }
+
     /// `samples`: by allocator, the same rows for each.
     pub fn new(samples: Vec<(String, Vec<Samples>)>) -> Report {
         let mut rows: Vec<Row> = Vec::new();
@@ -107,6 +126,17 @@ impl Row {
             note: samples.note.clone(),
             cost: samples.cost,
             measured: Vec::new(),
+        }
+    }
+
+    /// What it was made from.
+    fn samples(&self, measured: &Measured) -> Samples {
+        Samples {
+            workload: self.workload.clone(),
+            threads: self.threads,
+            note: self.note.clone(),
+            cost: self.cost,
+            contenders: measured.samples.clone(),
         }
     }
 
