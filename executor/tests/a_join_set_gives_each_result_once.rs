@@ -294,6 +294,36 @@ fn join_all_gives_the_values_or_the_first_panic() {
 }
 
 #[test]
+fn a_waker_of_before_that_panics_as_it_goes_loses_no_result() {
+    struct Grumpy;
+    impl std::task::Wake for Grumpy {
+        fn wake(self: std::sync::Arc<Self>) {}
+    }
+    impl Drop for Grumpy {
+        fn drop(&mut self) {
+            panic!("in drop");
+        }
+    }
+    within_a_minute(|| {
+        let pool = ThreadPool::new(1);
+        let mut gate = Gate::new();
+        let pass = gate.pass();
+        let mut handle = pool.submit(move || pass.wait());
+        {
+            let waker = std::task::Waker::from(std::sync::Arc::new(Grumpy));
+            let mut cx = Context::from_waker(&waker);
+            assert!(pin!(&mut handle).poll(&mut cx).is_pending());
+            // The handle keeps the last of it.
+        }
+        let mut set = JoinSet::new();
+        set.insert(handle);
+        gate.open();
+        block_on(set.join_next()).unwrap().unwrap();
+        assert!(set.is_empty());
+    });
+}
+
+#[test]
 fn a_handle_that_has_given_its_result_is_refused() {
     let mut handle = Sequential::new().submit(|()| 7, ());
     assert!(handle.join_timeout(std::time::Duration::ZERO).is_some());

@@ -250,12 +250,13 @@ fn register(task: &Task, state: Snapshot, waker: &Waker) -> bool {
             return false;
         }
     }
-    // Clone before the write, drop the old one after it: both are user code.
+    // Clone before the write, drop the old one after all else: both are user code, and may panic.
     let new = Some(waker.clone());
     // SAFETY: I4: the bit is clear and only the handle sets it, so the field is ours.
     let old = field.with_mut(|stored| unsafe { stored.replace(new) });
+    let registered = header.state.set_join_waker();
     drop(old);
-    header.state.set_join_waker()
+    registered
 }
 
 impl<T> Future for JoinHandle<T> {

@@ -16,10 +16,12 @@
 //!           takes the lock once for all that finished meanwhile, since it swaps the queue.
 //! Next: `as_completed.rs`.
 
+use crate::error::contain;
 use crate::sync::{Mutex, lock};
 use crate::task::join::JoinHandle;
 use std::collections::VecDeque;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -89,7 +91,14 @@ impl CompletionQueue {
     /// already (or has given its result).
     pub(crate) fn watch<T>(&self, place: usize, handle: &mut JoinHandle<T>) {
         let notice = self.notice(place);
-        if !handle.wake_at_completion(&notice) {
+        // A waker that the handle was polled with before goes now, which is user code. The notice
+        // is registered by then, and asking again says so.
+        let watched = catch_unwind(AssertUnwindSafe(|| handle.wake_at_completion(&notice)));
+        let watched = watched.unwrap_or_else(|payload| {
+            contain(|| drop(payload));
+            handle.wake_at_completion(&notice)
+        });
+        if !watched {
             self.shared.push(place);
         }
     }
