@@ -12,7 +12,7 @@
 //! Next: `driver.rs`.
 
 use crate::reactor::Registry;
-use crate::time::{Closed, Entry, Fresh, Shelf, Timers};
+use crate::time::{Clock, Closed, Entry, Fresh, Shelf, Timers};
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
@@ -126,41 +126,48 @@ fn name(shared: &Arc<Shared>) -> usize {
     Arc::as_ptr(shared).addr()
 }
 
-/// Starts a timer on the current runtime, which calls `waker` at `deadline`.
+/// Starts a timer on the current runtime, which calls `waker` at the deadline that `at` says, and
+/// returns that as well. `at` runs no user code.
 ///
 /// # Panics
 /// If there is no runtime, or it has been shut down.
 #[track_caller]
-pub(crate) fn start_timer(deadline: Instant, waker: Waker) -> Timer {
+pub(crate) fn start_timer(at: impl FnOnce(&Clock) -> Instant, waker: Waker) -> (Instant, Timer) {
     let mut waker = Some(waker);
     let started = with_current(|current| {
-        let deadline = current.shared.timers.clock().nanos(deadline);
+        let clock = current.shared.timers.clock();
+        let at = at(clock);
+        let deadline = clock.nanos(at);
         let waker = waker.take()?;
         let entry = match &mut current.list {
             List::Own(fresh) => fresh.start(deadline, waker),
             List::Shelf(shelf) => shelf.start(deadline, waker),
-            List::None => return Some(Err((current.shared.clone(), deadline, waker))),
+            List::None => return Some(Err((current.shared.clone(), at, deadline, waker))),
         };
         let home = name(&current.shared);
-        Some(Ok(Timer { entry, home }))
+        Some(Ok((at, Timer { entry, home })))
     });
     match started.flatten() {
-        Some(Ok(timer)) => timer,
-        Some(Err((shared, deadline, waker))) => {
+        Some(Ok(started)) => started,
+        Some(Err((shared, at, deadline, waker))) => {
             let mut fresh = Fresh::default();
             let entry = fresh.start(deadline, waker);
             if let Err(Closed) = shared.timers.publish(&mut fresh) {
                 panic!("this tatkal runtime has been shut down: no timer will fire");
             }
             let home = name(&shared);
-            Timer { entry, home }
+            (at, Timer { entry, home })
         }
         None => no_runtime(),
     }
 }
 
-/// Stops a timer. Returns its waker, if it had not fired, to be dropped or used.
-pub(crate) fn stop_timer(timer: Timer) -> Option<Waker> {
+/// Stops a timer. Returns its waker, to be dropped or used, if it had not fired and the waker is
+/// within reach; `unreachable` has to see to one that is on a list.
+pub(crate) fn stop_timer(
+    timer: Timer,
+    unreachable: impl FnOnce(&Entry) -> Option<Waker>,
+) -> Option<Waker> {
     let mut left = Some(timer.entry);
     let waker = with_current(|current| {
         let entry = left.take()?;
@@ -169,14 +176,11 @@ pub(crate) fn stop_timer(timer: Timer) -> Option<Waker> {
             List::Shelf(shelf) => shelf.stop(entry),
             List::None => Err(entry),
         };
-        stopped.unwrap_or_else(|entry| {
-            left = Some(entry);
-            None
-        })
+        stopped.map_err(|entry| left = Some(entry)).ok()
     });
     match left {
         None => waker.flatten(), // Nobody else had heard of it.
-        Some(entry) => entry.cancel(),
+        Some(entry) => unreachable(&entry),
     }
 }
 

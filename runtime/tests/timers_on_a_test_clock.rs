@@ -282,15 +282,49 @@ fn a_hundred_thousand_sleeps_all_end_and_none_early() {
 fn time_that_is_moved_from_another_thread_wakes_the_runtime() {
     let clock = TestClock::new();
     let runtime = with(&clock);
+    let start = clock.now(); // before it moves: it may have stopped by the time we sleep
     let mover = std::thread::spawn({
         let clock = clock.clone();
         // Each step may come before, during or after the park: the sleep ends in any case.
         move || (0..1000).for_each(|_| clock.advance(MS))
     });
     runtime.block_on(async {
-        let start = clock.now();
         sleep_until(start + 100 * MS).await;
         assert!(clock.now() - start >= 100 * MS);
     });
     mover.join().unwrap();
+}
+
+#[test]
+fn a_reset_of_a_timer_beneath_another_reaches_whoever_waits() {
+    let clock = TestClock::new();
+    with(&clock).block_on(async {
+        for later in [false, true] {
+            let start = clock.now();
+            let (first_woken, first_waker) = Count::waker();
+            let (second_woken, second_waker) = Count::waker();
+            let mut first = sleep_until(start + 10 * MS);
+            let mut second = sleep_until(start + 10 * MS);
+            for (sleep, waker) in [(&mut first, &first_waker), (&mut second, &second_waker)] {
+                let poll = Pin::new(sleep).poll(&mut Context::from_waker(waker));
+                assert!(poll.is_pending());
+            }
+            // Not the latest of its thread. Whoever waits may be told at once, to ask anew.
+            let moved = start + if later { 20 * MS } else { 5 * MS };
+            first.reset(moved);
+            settle().await;
+            let poll = |sleep: &mut tatkal::Sleep| {
+                Pin::new(sleep).poll(&mut Context::from_waker(&first_waker))
+            };
+            if first_woken.get() > 0 {
+                assert!(poll(&mut first).is_pending());
+            }
+            let told = first_woken.get();
+            clock.advance(moved - start);
+            settle().await;
+            assert_eq!(first_woken.get(), told + 1);
+            assert!(poll(&mut first).is_ready());
+            assert_eq!(second_woken.get(), usize::from(later));
+        }
+    });
 }

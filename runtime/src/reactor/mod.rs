@@ -34,4 +34,4 @@ pub(crate) use poller::Limit;
 pub(crate) use readiness::Seen;
 pub(crate) use registry::{Registration, Registry};
 pub(crate) use turn::Reactor;
-pub(crate) use wakes::Wakes;
+pub(crate) use wakes::{Wakes, drop_contained};

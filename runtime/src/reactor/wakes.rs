@@ -39,6 +39,13 @@ impl Wakes {
     }
 }
 
+/// Drops a waker that is not called. A panic of that goes no further.
+pub(crate) fn drop_contained(waker: Waker) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(waker))) {
+        discard(panic);
+    }
+}
+
 /// Drops what a waker panicked with. Its drop may panic in turn: that one's memory is the price.
 fn discard(panic: Box<dyn Any + Send>) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(panic))).map_err(std::mem::forget);

@@ -15,8 +15,9 @@
 //! return. Its timers must fire all the same, so the worker on watch, which parks at least every
 //! few milliseconds, takes them along.
 //!
-//! Cost      started and stopped: no allocation (the entry that one timer leaves is the next
-//!           one's), and no lock on the first kind of thread.
+//! Cost      started and stopped: a waker cloned and dropped. No allocation and no count of
+//!           references (the entry that one timer leaves is the next one's), and no lock on the
+//!           first kind of thread. Published: the timer's own lock, once.
 //! Next: `pending.rs`.
 
 use super::entry::Entry;
@@ -27,41 +28,48 @@ use std::task::Waker;
 /// How many entries of stopped timers a list keeps: one for each timeout that is inside another.
 const SPARES: usize = 8;
 
-/// Timers and their deadlines, in the order in which they were started.
+/// Timers in the order in which they were started.
 #[derive(Default)]
 pub(crate) struct Fresh {
-    timers: Vec<(u64, Arc<Entry>)>,
-    /// Entries without a waker, which nobody else has.
-    spares: Vec<Arc<Entry>>,
+    timers: Vec<Started>,
+    /// Entries that are as good as new, each with both references: the list's and the sleep's.
+    spares: Vec<[Arc<Entry>; 2]>,
+    /// Timers that are ready for the wheel.
+    settled: Vec<(u64, Arc<Entry>)>,
+}
+
+struct Started {
+    deadline: u64,
+    waker: Waker,
+    entry: Arc<Entry>,
 }
 
 impl Fresh {
     /// Starts a timer.
     pub(crate) fn start(&mut self, deadline: u64, waker: Waker) -> Arc<Entry> {
-        let entry = match self.spares.pop() {
-            None => Arc::new(Entry::new(waker)),
-            Some(mut spare) => {
-                let entry = Arc::get_mut(&mut spare).expect("a spare entry is nobody else's");
-                *entry = Entry::new(waker);
-                spare
-            }
-        };
-        self.timers.push((deadline, entry.clone()));
-        entry
+        let [entry, theirs] = self.spares.pop().unwrap_or_else(|| {
+            let entry = Arc::new(Entry::new());
+            [entry.clone(), entry]
+        });
+        self.timers.push(Started {
+            deadline,
+            waker,
+            entry,
+        });
+        theirs
     }
 
     /// Stops a timer if it is the latest, and returns its waker. Timeouts nest, so it nearly always
-    /// is; one that is not is given back, and stays on the list until that is published.
-    pub(crate) fn stop(&mut self, entry: Arc<Entry>) -> Result<Option<Waker>, Arc<Entry>> {
-        let latest = |(_, latest): &mut (u64, Arc<Entry>)| Arc::ptr_eq(latest, &entry);
-        let Some((_, mut latest)) = self.timers.pop_if(latest) else {
-            return Err(entry);
+    /// is; one that is not (or whose task has changed) is given back, and stays on the list.
+    pub(crate) fn stop(&mut self, theirs: Arc<Entry>) -> Result<Waker, Arc<Entry>> {
+        let latest = |latest: &mut Started| {
+            Arc::ptr_eq(&latest.entry, &theirs) && latest.entry.is_untouched()
         };
-        drop(entry);
-        let only = Arc::get_mut(&mut latest).expect("a fresh timer is its list's and its sleep's");
-        let waker = only.take_waker();
+        let Some(Started { waker, entry, .. }) = self.timers.pop_if(latest) else {
+            return Err(theirs);
+        };
         if self.spares.len() < SPARES {
-            self.spares.push(latest);
+            self.spares.push([entry, theirs]);
         }
         Ok(waker)
     }
@@ -70,9 +78,24 @@ impl Fresh {
         self.timers.is_empty()
     }
 
-    /// Empties it; the memory stays.
+    /// Hands the timers their wakers, and drops those that are out of date: user code, so not
+    /// under a lock. `drain` gives what is to go into the wheel.
+    pub(super) fn settle(&mut self) {
+        for started in self.timers.drain(..) {
+            let Started {
+                deadline,
+                waker,
+                entry,
+            } = started;
+            let deadline = entry.settle(deadline, waker);
+            self.settled
+                .extend(deadline.map(|deadline| (deadline, entry)));
+        }
+    }
+
+    /// Empties it of what is settled; the memory stays.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = (u64, Arc<Entry>)> {
-        self.timers.drain(..)
+        self.settled.drain(..)
     }
 }
 
@@ -87,17 +110,17 @@ impl Shelf {
     }
 
     /// As [`Fresh::stop`].
-    pub(crate) fn stop(&self, entry: Arc<Entry>) -> Result<Option<Waker>, Arc<Entry>> {
-        lock(&self.0).stop(entry)
+    pub(crate) fn stop(&self, theirs: Arc<Entry>) -> Result<Waker, Arc<Entry>> {
+        lock(&self.0).stop(theirs)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         lock(&self.0).is_empty()
     }
 
-    /// Exchanges the timers for those of `other`, which has none. The spares stay.
-    pub(super) fn swap(&self, other: &mut Fresh) {
-        std::mem::swap(&mut lock(&self.0).timers, &mut other.timers);
+    /// Moves the timers to `other`. The spares stay.
+    pub(super) fn append_to(&self, other: &mut Fresh) {
+        other.timers.append(&mut lock(&self.0).timers);
     }
 }
 
@@ -110,21 +133,35 @@ mod tests {
         let mut fresh = Fresh::default();
         let [first, second] = [0, 1].map(|_| fresh.start(7, Waker::noop().clone()));
         let first = fresh.stop(first).unwrap_err(); // not the latest: cancelled where it is
-        assert!(fresh.stop(second).unwrap().is_some());
-        assert!(fresh.stop(first).unwrap().is_some());
+        assert!(fresh.stop(second).is_ok());
+        assert!(fresh.stop(first).is_ok());
         assert!(fresh.is_empty());
     }
 
     #[test]
-    fn a_stopped_timer_s_entry_is_the_next_one_s_and_keeps_no_waker() {
+    fn a_stopped_timer_s_entry_is_the_next_one_s() {
         let mut fresh = Fresh::default();
         let waker = Waker::noop();
         let first = fresh.start(7, waker.clone());
         let address = Arc::as_ptr(&first);
         fresh.stop(first).unwrap();
-        assert!(!fresh.spares[0].is_waiting());
         let second = fresh.start(8, waker.clone());
         assert_eq!(Arc::as_ptr(&second), address);
-        assert!(second.is_waiting());
+        // One that another task has polled is not.
+        second.poll(waker);
+        let second = fresh.stop(second).unwrap_err();
+        assert!(second.cancel().is_some());
+        fresh.settle();
+        assert_eq!(fresh.drain().count(), 0); // cancelled: the wheel never hears of it
+    }
+
+    #[test]
+    fn a_fresh_timer_that_is_let_go_in_a_hurry_is_due_at_once() {
+        let mut fresh = Fresh::default();
+        let timer = fresh.start(7, Waker::noop().clone());
+        assert!(timer.cancel_or_hurry().is_none());
+        drop(timer);
+        fresh.settle();
+        assert_eq!(fresh.drain().map(|(deadline, _)| deadline).last(), Some(0));
     }
 }

@@ -88,7 +88,7 @@ mod tests {
     use std::task::Waker;
 
     fn insert(pending: &mut Pending, deadline: u64) -> Arc<Entry> {
-        let entry = Arc::new(Entry::new(Waker::noop().clone()));
+        let entry = Arc::new(Entry::waiting(Waker::noop().clone()));
         pending.insert(deadline, entry.clone());
         entry
     }

@@ -4,11 +4,12 @@
 //! Cost      made and never polled: a clock read. Ready at its first poll: two. Waited for: an
 //!           allocation, no lock of its own. See `timers.rs`. Next: `timeout.rs`.
 
-use super::entry::Answer;
+use super::clock::Clock;
+use super::entry::{Answer, Entry};
 use crate::context::{self, Timer};
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 use tatkal_executor::budget;
 
@@ -92,10 +93,13 @@ impl Sleep {
     /// If a task waits on it and this is called on a runtime that was shut down.
     pub fn reset(&mut self, deadline: Instant) {
         self.deadline = deadline;
+        let Some(timer) = self.timer.take() else {
+            return;
+        };
         // Whoever waited must hear of the new deadline without polling again.
-        if let Some(waker) = self.stop() {
+        if let Some(waker) = context::stop_timer(timer, Entry::cancel_or_hurry) {
             if context::try_shared().is_some() {
-                self.timer = Some(context::start_timer(deadline, waker));
+                self.start(waker);
             } else {
                 waker.wake(); // No timer can be started here: let it poll, on its own runtime.
             }
@@ -112,25 +116,36 @@ impl Sleep {
                     return Poll::Ready(());
                 }
                 // Its runtime is another one, which perhaps nobody drives, or is gone: it moves.
-                Answer::TooEarly | Answer::Abandoned => drop(self.stop()),
+                Answer::TooEarly | Answer::Abandoned => self.stop(),
             }
         }
         if self.is_elapsed() {
             return Poll::Ready(());
         }
-        self.poll_ahead(cx)
-    }
-
-    /// As `poll_free`, for a caller that has just seen that the deadline lies ahead.
-    pub(super) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        debug_assert!(self.timer.is_none(), "a timer that runs is looked at");
-        self.timer = Some(context::start_timer(self.deadline, cx.waker().clone()));
+        self.start(cx.waker().clone());
         Poll::Pending
     }
 
-    /// Ends the waiting. The waker of whoever waits, if the timer had not fired.
-    fn stop(&mut self) -> Option<std::task::Waker> {
-        context::stop_timer(self.timer.take()?)
+    /// A sleep of that length, from now on, and its first poll in one: the clock is read once.
+    pub(super) fn pending(length: Duration, cx: &mut Context<'_>) -> Sleep {
+        let at = |clock: &Clock| after(clock.now(), length);
+        let (deadline, timer) = context::start_timer(at, cx.waker().clone());
+        Sleep {
+            deadline,
+            timer: Some(timer),
+        }
+    }
+
+    fn start(&mut self, waker: Waker) {
+        let (_, timer) = context::start_timer(|_| self.deadline, waker);
+        self.timer = Some(timer);
+    }
+
+    /// Ends the waiting.
+    fn stop(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            drop(context::stop_timer(timer, Entry::cancel));
+        }
     }
 }
 
@@ -151,7 +166,7 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        drop(self.stop());
+        self.stop();
     }
 }
 

@@ -10,8 +10,7 @@
 //! is long.
 //! Next: `interval.rs`.
 
-use super::sleep::{Sleep, after, sleep_until};
-use crate::context;
+use super::sleep::{Sleep, sleep_until};
 use pin_project_lite::pin_project;
 use std::fmt;
 use std::io;
@@ -116,11 +115,8 @@ impl Limit {
             Limit::Started(sleep) => sleep.poll_free(cx),
             Limit::Unstarted(limit) if limit.is_zero() => Poll::Ready(()),
             Limit::Unstarted(limit) => {
-                let mut sleep = sleep_until(after(context::now(), *limit));
-                // One clock read is enough: the deadline was ahead of us a moment ago.
-                let poll = sleep.poll_ahead(cx);
-                *self = Limit::Started(sleep);
-                poll
+                *self = Limit::Started(Sleep::pending(*limit, cx));
+                Poll::Pending
             }
         }
     }

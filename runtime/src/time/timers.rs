@@ -14,9 +14,9 @@
 //! Holds     I2 whoever publishes a deadline earlier than the sleeper's unparks it: the sleeper
 //!              writes down its deadline under the lock that the publisher inserts under, so
 //!              either it saw the timer or the publisher sees the deadline.
-//! Cost      fresh: a waker clone. Published: one push, under a lock taken once per list. Cancelled
-//!           after that: the timer's own, uncontended lock. A turn of the event loop without any
-//!           timer: one lock.
+//! Cost      fresh: a waker clone. Published: the timer's own lock, and one push under a lock taken
+//!           once per list. Cancelled after that: the timer's own, uncontended lock. A turn of the
+//!           event loop without any timer: one lock.
 //! Lock order: this one, then a shelf's, then a timer's. Wakers are called under none.
 //!
 //! | operation                    | ordering | pairs with | what breaks if weaker               |
@@ -36,7 +36,7 @@ use super::fresh::{Fresh, Shelf};
 use super::pending::Pending;
 use crate::reactor::Wakes;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use crate::sync::{Mutex, lock};
+use crate::sync::{Mutex, MutexGuard, lock};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -108,11 +108,13 @@ impl Timers {
         self.len.load(Ordering::Relaxed)
     }
 
-    /// Puts a thread's fresh timers into the wheel. Leaves its list empty, memory kept.
+    /// Puts a thread's fresh timers into the wheel. Leaves its list empty, memory kept. Runs user
+    /// code (the drop of wakers), under no lock.
     pub(crate) fn publish(&self, fresh: &mut Fresh) -> Result<(), Closed> {
         if fresh.is_empty() {
             return Ok(());
         }
+        fresh.settle();
         let mut abandoned = Wakes::default();
         let mut state = lock(&self.state);
         if state.closed {
@@ -149,28 +151,38 @@ impl Timers {
     /// Publishes the fresh timers of one worker.
     pub(crate) fn publish_shelf(&self, shelf: &Shelf) {
         let mut fresh = Fresh::default();
-        shelf.swap(&mut fresh);
+        shelf.append_to(&mut fresh);
         // Closed: then they are abandoned, and their tasks told.
         let _ = self.publish(&mut fresh);
     }
 
     /// The thread is about to look for events, or to sleep. Publishes the fresh timers of every
-    /// worker, stuck or not.
+    /// worker, stuck or not. Runs user code, as `publish` does.
     pub(crate) fn publish_shelves(&self) {
-        let mut state = lock(&self.state);
-        state.insert_shelves();
-        self.note_len(&state);
+        drop(self.with_shelves_published());
     }
 
     /// The thread is about to sleep: until when? (I2) Publishes as `publish_shelves` does.
     pub(crate) fn fall_asleep(&self) -> Option<u64> {
-        let mut state = lock(&self.state);
-        state.insert_shelves();
-        self.note_len(&state);
+        let state = self.with_shelves_published();
         let next = state.pending.next();
         self.asleep_until
             .store(next.unwrap_or(u64::MAX), Ordering::Relaxed);
         next
+    }
+
+    /// Whoever is here is awake: nobody need be unparked for what it publishes.
+    fn with_shelves_published(&self) -> MutexGuard<'_, State> {
+        let mut state = lock(&self.state);
+        if let Some(mut taken) = state.take_shelves() {
+            drop(state);
+            taken.settle();
+            state = lock(&self.state);
+            state.insert(&mut taken);
+            state.buffer = taken;
+            self.note_len(&state);
+        }
+        state
     }
 
     /// The thread is awake, or only had a look: fires what is due, [`FIRED_AT_ONCE`] at most.
@@ -231,13 +243,12 @@ impl State {
         first
     }
 
-    fn insert_shelves(&mut self) {
-        for n in 0..self.shelves.len() {
-            let mut buffer = std::mem::take(&mut self.buffer);
-            self.shelves[n].swap(&mut buffer);
-            self.insert(&mut buffer);
-            self.buffer = buffer;
+    /// What is on the shelves, if there is anything.
+    fn take_shelves(&mut self) -> Option<Fresh> {
+        for shelf in &self.shelves {
+            shelf.append_to(&mut self.buffer);
         }
+        (!self.buffer.is_empty()).then(|| std::mem::take(&mut self.buffer))
     }
 }
 
