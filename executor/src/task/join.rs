@@ -19,7 +19,7 @@
 
 use super::cell::{Header, JoinWaker, Task};
 use super::schedule::TaskId;
-use super::word::Snapshot;
+use super::word::{Detach, Snapshot};
 use crate::block_on::block_on_until;
 use crate::budget;
 use crate::error::{JoinError, contain};
@@ -279,27 +279,41 @@ impl<T> Future for JoinHandle<T> {
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        let Some(task) = &self.task else { return };
-        let header = task.header();
-        // What is left to the handle is user code: the output, or else the waker of its last poll.
-        let dropped = if header.state.drop_join_interest() {
-            // SAFETY: complete, and the output is unread while `task` is Some: ours to drop.
-            catch_unwind(AssertUnwindSafe(|| unsafe {
-                (header.vtable.drop_output)(task.as_raw());
-            }))
-        } else {
-            // SAFETY: our reference keeps the cell alive.
-            let field: &JoinWaker = unsafe { (header.vtable.join_waker)(task.as_raw()).as_ref() };
-            // SAFETY: I4: the bits are clear, so the field is ours, for the last time.
-            let waker = field.with_mut(|stored| unsafe { stored.replace(None) });
-            catch_unwind(AssertUnwindSafe(|| drop(waker)))
-        };
-        match dropped {
-            Ok(()) => {}
-            // The handle may be dropped by an unwinding thread: a second panic would abort.
-            Err(panic) if std::thread::panicking() => contain(|| drop(panic)),
-            Err(panic) => std::panic::resume_unwind(panic),
+        let Some(task) = self.task.take() else { return };
+        match task.header().state.detach() {
+            // Our reference went with the bits of the handle.
+            Detach::Gone => _ = task.into_raw(),
+            Detach::Free => {
+                let pointer = task.into_raw();
+                // SAFETY: our reference went with the bits of the handle, and was the last.
+                unsafe { (pointer.as_ref().vtable.free)(pointer) }
+            }
+            left => drop_what_is_left(&task, left),
         }
+    }
+}
+
+/// What is left to a handle that goes is user code: the output, or the waker of its last poll.
+#[cold]
+fn drop_what_is_left(task: &Task, left: Detach) {
+    let header = task.header();
+    let dropped = if left == Detach::Output {
+        // SAFETY: complete, and the output was unread while the handle had its task: ours to drop.
+        catch_unwind(AssertUnwindSafe(|| unsafe {
+            (header.vtable.drop_output)(task.as_raw());
+        }))
+    } else {
+        // SAFETY: our reference keeps the cell alive.
+        let field: &JoinWaker = unsafe { (header.vtable.join_waker)(task.as_raw()).as_ref() };
+        // SAFETY: I4: the bits are clear, so the field is ours, for the last time.
+        let waker = field.with_mut(|stored| unsafe { stored.replace(None) });
+        catch_unwind(AssertUnwindSafe(|| drop(waker)))
+    };
+    match dropped {
+        Ok(()) => {}
+        // The handle may be dropped by an unwinding thread: a second panic would abort.
+        Err(panic) if std::thread::panicking() => contain(|| drop(panic)),
+        Err(panic) => std::panic::resume_unwind(panic),
     }
 }
 

@@ -21,11 +21,13 @@
 //! is a full barrier whatever the ordering, so the orderings cost nothing here; the number of
 //! locked instructions does. A task that is spawned, run once and then joined takes two, to_running
 //! and complete, at home only the latter; a handle that waits for it two more, for its waker and
-//! for the reference with which the completer calls it.
+//! for the reference with which the completer calls it; one that is dropped before that, one more.
 //!
 //! Next: `cell.rs`.
 
-use super::word::{Abort, REFERENCE, Shutdown, Snapshot, ToComplete, ToIdle, ToRunning, Wake};
+use super::word::{
+    Abort, Detach, REFERENCE, Shutdown, Snapshot, ToComplete, ToIdle, ToRunning, Wake,
+};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// Past this many references something leaks them in a loop. Half the range, so that threads
@@ -138,8 +140,9 @@ impl State {
         self.apply(Snapshot::unset_join_waker)
     }
 
-    pub(crate) fn drop_join_interest(&self) -> bool {
-        self.apply(Snapshot::drop_join_interest)
+    #[inline]
+    pub(crate) fn detach(&self) -> Detach {
+        self.apply(Snapshot::detach)
     }
 
     /// One more reference, made from an existing one.

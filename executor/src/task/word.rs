@@ -121,6 +121,19 @@ pub(crate) enum Abort {
     InPlace,
 }
 
+/// What a join handle that goes has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detach {
+    /// The output is there: drop it, then give the reference up.
+    Output,
+    /// The handle's waker is there: drop it, then give the reference up.
+    Waker,
+    /// Nothing: the reference is gone as well.
+    Gone,
+    /// The same, and it was the last one: free the cell.
+    Free,
+}
+
 /// What a shutdown has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shutdown {
@@ -369,15 +382,24 @@ impl Snapshot {
         (true, self.without(JOIN_WAKER))
     }
 
-    /// The join handle goes. True: the output is there, and the handle has to drop it.
-    pub(super) fn drop_join_interest(self) -> (bool, Self) {
+    /// The join handle goes.
+    pub(super) fn detach(self) -> (Detach, Self) {
         debug_assert!(self.has_join_interest(), "{self:?}");
         if self.is_complete() {
             // The completer saw the interest and left the output to the handle.
-            return (true, self);
+            return (Detach::Output, self);
         }
         // The waker field goes back to the handle, which drops what is in it.
-        (false, self.without(JOIN_INTEREST | JOIN_WAKER))
+        let next = self.without(JOIN_INTEREST | JOIN_WAKER);
+        if self.has_join_waker() {
+            return (Detach::Waker, next);
+        }
+        let next = next.less_one_reference();
+        if next.references() == 0 {
+            (Detach::Free, next)
+        } else {
+            (Detach::Gone, next)
+        }
     }
 }
 

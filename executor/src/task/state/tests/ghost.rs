@@ -2,7 +2,7 @@
 //! that a holder can take next, and what must hold before each.
 
 use super::super::State;
-use crate::task::word::{Abort, Shutdown, Snapshot, ToComplete, ToIdle, ToRunning, Wake};
+use crate::task::word::{Abort, Detach, Shutdown, Snapshot, ToComplete, ToIdle, ToRunning, Wake};
 
 /// Enough of each to collide: two wakers can race each other, one more says nothing new.
 const MAX_WAKERS: u8 = 2;
@@ -384,8 +384,11 @@ impl Ghost {
         );
         step("the handle is dropped", self.handle.is_some(), &|g| {
             g.handle = None;
-            if g.apply(State::drop_join_interest) {
-                g.take_output();
+            match g.apply(State::detach) {
+                Detach::Output => g.take_output(),
+                Detach::Waker => {}
+                Detach::Gone => return,
+                Detach::Free => return g.free(),
             }
             g.drop_references(1);
         });
