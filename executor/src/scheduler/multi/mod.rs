@@ -17,6 +17,8 @@ mod executor;
 mod home;
 mod idle;
 mod live;
+#[cfg(all(test, loom))]
+mod models;
 mod shared;
 mod watch;
 mod worker;

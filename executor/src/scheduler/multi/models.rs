@@ -1,0 +1,171 @@
+//! Loom explores the workers' loop as it is: bed, idle protocol, queues, lists and shutdown together,
+//! with a parker for a driver. A lost wake-up shows as a deadlock and a leaked task as a leak, which
+//! loom reports. (What it cannot see is memory: whether the executor outlives its tasks' pointers to
+//! it is for the address sanitizer and the torture in tests/.)
+//!
+//! | model                                     | what meets                                        |
+//! |-------------------------------------------|---------------------------------------------------|
+//! | `a_token_ends_either_sleep`               | bed: wake, sleep, sleep in the driver             |
+//! | `one_worker_...`, `two_workers_...`       | spawn and wake from outside, workers falling      |
+//! |                                           | asleep, one of them in the driver                 |
+//! | `closing_meets_...`                       | close, a spawn or a wake on its way, the worker   |
+//!
+//! Few preemptions: the loop is long. Loom's clock stands still, so a watch never ends by itself, and
+//! nothing here needs it.
+
+use super::bed::Bed;
+use super::home::spawn;
+use super::shared::Shared;
+use super::worker::Worker;
+use crate::driver::Driver;
+use crate::park::Parker;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, lock};
+use loom::thread;
+use std::future::{pending, poll_fn};
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(f);
+}
+
+fn start(workers: usize) -> (Arc<Shared>, Vec<thread::JoinHandle<()>>) {
+    let shared = Arc::new(Shared::new(workers, Box::new(Parker::new()), None));
+    let run = |index| {
+        let shared = shared.clone();
+        thread::spawn(move || Worker::new(shared, index).run())
+    };
+    let threads = (0..workers).map(run).collect();
+    (shared, threads)
+}
+
+fn stop(shared: &Shared, threads: Vec<thread::JoinHandle<()>>) {
+    shared.close();
+    threads
+        .into_iter()
+        .for_each(|thread| thread.join().unwrap());
+}
+
+/// Counts itself when dropped. (Not an access that the order of which matters.)
+struct CountsDrops(Arc<std::sync::atomic::AtomicUsize>);
+
+impl Drop for CountsDrops {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Leaves its waker and is ready at the poll that the waker causes.
+async fn woken_once(slot: Arc<Mutex<Option<Waker>>>) {
+    let mut polled = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut polled, true) {
+            return Poll::Ready(());
+        }
+        *lock(&slot) = Some(cx.waker().clone());
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Takes the waker that a task left; `None` when it was not polled yet.
+fn take(slot: &Mutex<Option<Waker>>) -> Option<Waker> {
+    lock(slot).take()
+}
+
+#[test]
+fn a_token_ends_either_sleep() {
+    model(3, || {
+        let mut driver = Parker::new();
+        let unparker = driver.unparker();
+        let (bed, work) = (Arc::new(Bed::new()), Arc::new(AtomicUsize::new(0)));
+        let waker = {
+            let (bed, work) = (bed.clone(), work.clone());
+            thread::spawn(move || {
+                for _ in 0..2 {
+                    work.fetch_add(1, Ordering::Relaxed);
+                    bed.wake(&unparker);
+                }
+            })
+        };
+        // Ends only if no token is lost, and each token carries the work before it.
+        let mut in_driver = true;
+        while work.load(Ordering::Relaxed) < 2 {
+            if in_driver {
+                bed.sleep_in_driver(&mut driver, None);
+            } else {
+                bed.sleep(None);
+            }
+            in_driver = !in_driver;
+        }
+        waker.join().unwrap();
+    });
+}
+
+#[test]
+fn one_worker_runs_what_comes_from_outside() {
+    model(2, || {
+        let (shared, threads) = start(1);
+        assert_eq!(spawn(&shared, async { 7 }).join().unwrap(), 7);
+        stop(&shared, threads);
+    });
+}
+
+/// Everything would take hours: what can be had in a short while.
+#[test]
+fn two_workers_run_what_comes_from_outside() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.max_duration = Some(std::time::Duration::from_secs(15));
+    builder.check(|| {
+        let (shared, threads) = start(2);
+        assert_eq!(spawn(&shared, async { 7 }).join().unwrap(), 7);
+        stop(&shared, threads);
+    });
+}
+
+#[test]
+fn closing_meets_a_spawn() {
+    model(2, || {
+        let (shared, threads) = start(1);
+        let drops = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let spawner = {
+            let (shared, counts) = (shared.clone(), CountsDrops(drops.clone()));
+            thread::spawn(move || {
+                let task = spawn(&shared, async move {
+                    let _counts = counts;
+                    pending::<()>().await;
+                });
+                assert!(task.join().unwrap_err().is_cancelled());
+            })
+        };
+        stop(&shared, threads);
+        spawner.join().unwrap();
+        assert_eq!(drops.load(Ordering::Relaxed), 1);
+        assert_eq!(shared.live_tasks(), 0);
+    });
+}
+
+/// The waker may be on its way to the inject queue while all references of the executor's own go:
+/// what it holds on to is the one that the sweep gave to its runnable.
+#[test]
+fn closing_meets_a_wake() {
+    model(2, || {
+        let (shared, threads) = start(1);
+        let slot = Arc::new(Mutex::new(None));
+        let task = spawn(&shared, woken_once(slot.clone()));
+        let waker = {
+            let slot = slot.clone();
+            thread::spawn(move || take(&slot).map(Waker::wake))
+        };
+        stop(&shared, threads);
+        drop(shared);
+        waker.join().unwrap();
+        // Woken in time, or cancelled.
+        let _ = task.join();
+        drop(take(&slot));
+    });
+}
