@@ -11,7 +11,7 @@
 //! Source    the idea is `futures::executor::block_on`. Next: `driver.rs`.
 
 use crate::budget;
-use crate::park::Parker;
+use crate::park::{Parker, Vigil};
 use crate::sync::thread_cell;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -57,11 +57,31 @@ pub(crate) fn block_on_entered<F: Future>(future: F) -> F::Output {
 }
 
 fn sleep_and_poll<F: Future + ?Sized>(
+    future: Pin<&mut F>,
+    deadline: Option<Instant>,
+) -> Option<F::Output> {
+    keep_vigil(&mut Parker::new(), future, deadline)
+}
+
+/// `block_on_until` for who has something better than a parker to wait on.
+pub(crate) fn block_on_with<F: Future + ?Sized>(
+    vigil: Option<Box<dyn Vigil>>,
+    future: Pin<&mut F>,
+    deadline: Option<Instant>,
+) -> Option<F::Output> {
+    refuse_if_entered();
+    match vigil {
+        Some(mut vigil) => keep_vigil(&mut *vigil, future, deadline),
+        None => sleep_and_poll(future, deadline),
+    }
+}
+
+fn keep_vigil<F: Future + ?Sized>(
+    vigil: &mut dyn Vigil,
     mut future: Pin<&mut F>,
     deadline: Option<Instant>,
 ) -> Option<F::Output> {
-    let mut parker = Parker::new();
-    let waker = parker.unparker();
+    let waker = vigil.waker();
     let mut cx = Context::from_waker(&waker);
     let _before = budget::Before::save();
     loop {
@@ -69,16 +89,10 @@ fn sleep_and_poll<F: Future + ?Sized>(
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return Some(output);
         }
-        match deadline {
-            None => parker.park(),
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return None;
-                }
-                parker.park_timeout(left);
-            }
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return None;
         }
+        vigil.sleep(deadline);
     }
 }
 

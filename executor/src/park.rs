@@ -99,6 +99,31 @@ impl Parker {
     }
 }
 
+/// How a plain thread spends its time while it waits for something: asleep, as a rule. Where the
+/// thing is the work of a pool, the thread may do some of the pool's in between.
+pub(crate) trait Vigil {
+    /// What ends a sleep, from any thread.
+    fn waker(&self) -> Waker;
+
+    /// Sleeps until the waker was called, or the deadline has passed, or for no reason.
+    fn sleep(&mut self, deadline: Option<Instant>);
+}
+
+impl Vigil for Parker {
+    fn waker(&self) -> Waker {
+        self.unparker()
+    }
+
+    fn sleep(&mut self, deadline: Option<Instant>) {
+        match deadline {
+            None => self.park(),
+            Some(deadline) => {
+                self.park_timeout(deadline.saturating_duration_since(Instant::now()));
+            }
+        }
+    }
+}
+
 impl Inner {
     /// One sleep. True when a token was taken; false for a timeout or a spurious return.
     fn park_once(&self, limit: Option<Duration>) -> bool {

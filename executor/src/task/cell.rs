@@ -29,6 +29,7 @@ use super::schedule::Schedule;
 use super::state::State;
 use super::word::Snapshot;
 use crate::error::JoinError;
+use crate::park::Vigil;
 use crate::sync::UnsafeCell;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
@@ -69,6 +70,7 @@ pub(crate) struct VTable {
     pub(crate) fail: unsafe fn(NonNull<Header>, JoinError),
     pub(crate) schedule: unsafe fn(NonNull<Header>),
     pub(crate) abort: unsafe fn(NonNull<Header>),
+    pub(crate) vigil: unsafe fn(NonNull<Header>) -> Option<Box<dyn Vigil>>,
     pub(crate) shutdown: unsafe fn(NonNull<Header>),
     pub(crate) free: unsafe fn(NonNull<Header>),
     /// Moves the output to the given place, a `*mut Result<T, JoinError>`.

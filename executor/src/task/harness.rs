@@ -23,6 +23,7 @@ use super::waker::WakerRef;
 use super::word::{Abort, Shutdown, ToComplete, ToIdle, ToRunning};
 use crate::budget;
 use crate::error::{JoinError, PanicReport, contain};
+use crate::park::Vigil;
 use std::any::Any;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -43,6 +44,7 @@ where
             fail: fail::<F, T, S>,
             schedule: schedule::<S>,
             abort: abort::<F, T, S>,
+            vigil: vigil::<F, T, S>,
             shutdown: shutdown::<F, T, S>,
             free: free::<F, T, S>,
             read_output: read_output::<F, T, S>,
@@ -288,6 +290,15 @@ unsafe fn husk<F, T, S: Schedule>(pointer: NonNull<Header>) {
         cell::<F, T, S>(pointer).prefix.scheduler.husk_gone();
         drop_references(pointer, 1);
     }
+}
+
+/// What a plain thread may wait on.
+///
+/// # Safety
+/// The caller holds a reference, and keeps it.
+unsafe fn vigil<F, T, S: Schedule>(pointer: NonNull<Header>) -> Option<Box<dyn Vigil>> {
+    // SAFETY: alive by the caller's reference.
+    unsafe { cell::<F, T, S>(pointer) }.prefix.scheduler.vigil()
 }
 
 /// The scheduler shuts down.

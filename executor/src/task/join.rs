@@ -20,9 +20,10 @@
 use super::cell::{Header, JoinWaker, Task};
 use super::schedule::TaskId;
 use super::word::{Detach, Snapshot};
-use crate::block_on::block_on_until;
+use crate::block_on::block_on_with;
 use crate::budget;
 use crate::error::{JoinError, contain};
+use crate::park::Vigil;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -115,7 +116,8 @@ impl<T> JoinHandle<T> {
         if self.is_finished() {
             return Some(self.read_output());
         }
-        block_on_until(Pin::new(self), deadline)
+        let vigil = self.vigil();
+        block_on_with(vigil, Pin::new(self), deadline)
     }
 
     /// Asks the work to stop, as far as its mode can (see [`JoinHandle`]); does not wait. When
@@ -142,6 +144,13 @@ impl<T> JoinHandle<T> {
 
     /// Drops the handle and lets the work run on. The same as `drop`, said aloud.
     pub fn detach(self) {}
+
+    /// What a plain thread that waits for this may wait on, if not on a parker.
+    pub(crate) fn vigil(&self) -> Option<Box<dyn Vigil>> {
+        let task = self.task.as_ref()?;
+        // SAFETY: our reference lives through the call.
+        unsafe { (task.header().vtable.vigil)(task.as_raw()) }
+    }
 
     /// Has it finished without a value? Only `wait` asks.
     pub(crate) fn is_error(&self) -> bool {

@@ -3,6 +3,7 @@
 
 use super::cell::{Prefix, Slot, Task};
 use super::runnable::Runnable;
+use crate::park::Vigil;
 use std::marker::PhantomData;
 
 /// Where a runnable task goes, and what else its owner wants to hear.
@@ -47,6 +48,12 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     /// A runnable of a task that was cancelled without it is given up. (Also after an `abort` in
     /// place, of which `husk_made` was not told.)
     fn husk_gone(&self) {}
+
+    /// What a plain thread may wait on until this task is complete, doing some of the scheduler's
+    /// work in between. `None`: it sleeps on a parker.
+    fn vigil(&self) -> Option<Box<dyn Vigil>> {
+        None
+    }
 
     /// `abort` was called while the body was running. A task stops at its next await without
     /// help; a process job has a worker to kill. `id` is the one `Promise::id` gives.

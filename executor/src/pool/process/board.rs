@@ -56,6 +56,9 @@ const INLINE: usize = 88;
 /// Whom `answers` wakes: the pool's manager.
 pub(super) const MANAGER: u32 = 1;
 
+/// Or a thread that waits for a job.
+pub(super) const WAITER: u32 = 2;
+
 /// What `doze` holds when the worker sleeps.
 const WORKER: u32 = 1;
 

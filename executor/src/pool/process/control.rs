@@ -3,7 +3,7 @@
 //! ```text
 //!   program ── Attach + [pool's line] ──────────────────> server     on the program's one line
 //!   pool    ── Limit 64 MiB, no CPU limit ──────────────> server     on the pool's own line
-//!   pool    ── Fork 3 + [channel, board, bell] ─────────> server
+//!   pool    ── Fork 3 + [channel, board, 2 bells] ──────> server
 //!   pool    <── Forked 3, pid 4711 (or ForkFailed 3) ──── server
 //!   pool    ── Kill 3, SIGKILL ─────────────────────────> server
 //!   pool    <── Exited 3, status ──────────────────────── server     once per Forked, always
@@ -37,7 +37,7 @@ pub(super) enum Request {
     Attach,
     /// What the pool's workers may use. Before its first Fork, if at all.
     Limit(Limits),
-    /// Make a worker. Its channel, its board and the pool's bell come with this.
+    /// Make a worker. Its channel, its board and the pool's two bells come with this.
     Fork(Ticket),
     /// Send a signal to a worker, if it still lives.
     Kill(Ticket, libc::c_int),

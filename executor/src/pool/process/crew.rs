@@ -65,6 +65,8 @@ pub(super) struct Crew {
     pub(super) orphaned: bool,
     /// The manager's thread has been started.
     pub(super) managed: bool,
+    /// A thread that waits takes the answers in, and not the manager.
+    pub(super) is_attended: bool,
     /// Signals that have to be sent; the manager asks the server to.
     pub(super) orders: Vec<(Ticket, libc::c_int)>,
     /// Workers that sleep and have something to do, to be woken when the lock is free.
@@ -99,6 +101,7 @@ impl Crew {
             phase: Phase::Open,
             orphaned: false,
             managed: false,
+            is_attended: false,
             orders: Vec::new(),
             wakes: Vec::new(),
             broken: None,
@@ -307,11 +310,14 @@ impl Crew {
                 }
             }
         }
+        self.ring_due |= !mad.is_empty();
         mad.into_iter().for_each(|ticket| self.leaves(ticket));
         spent
             .into_iter()
             .for_each(|ticket| self.retire_if_spent(ticket));
         if let Some(order) = latest {
+            // It may not be the manager who sees that the last job is done.
+            self.ring_due |= self.phase == Phase::Closing;
             // Usually nobody is overtaken: this only looks.
             self.reclaim(order, now);
             self.dispatch(out);

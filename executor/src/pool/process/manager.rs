@@ -20,7 +20,7 @@
 //!           is taken in, so an answer that was finished counts even when its worker died just
 //!           after; A3 the reason is told truly: a channel's end says that it died, the server says
 //!           how. A4 the manager sleeps only after it has armed every board's bell and then found no
-//!           answer (B1 in bell.rs).
+//!           answer (B1 in bell.rs); or while a thread that waits attends to the answers (waiter.rs).
 //! Cost      per answer: its share of a wake-up and of a lock; answers that arrive together share.
 //! Source    CPython's `_ExecutorManagerThread`. Next: `pool.rs`.
 
@@ -111,7 +111,7 @@ impl Manager {
     fn collect(&self) -> bool {
         self.shared.change(|crew, out| {
             crew.collect(out);
-            if out.is_empty() {
+            if out.is_empty() && !crew.is_attended {
                 crew.arm(MANAGER);
                 crew.collect(out); // A4
             }
@@ -176,7 +176,7 @@ impl Manager {
         if let Some(initializer) = initializer {
             member.setup = Some(initializer.job(&self.shared, ticket)?);
         }
-        let fds = vec![theirs, page, self.shared.bell_for_worker()?];
+        let fds = self.shared.bells_for_worker([theirs, page])?;
         Ok((member, channel, fds))
     }
 

@@ -24,7 +24,7 @@
 //!   `control.rs` (what pool and server say)
 //! - the other processes: `worker.rs`, `server.rs`, `fork_server.rs` (how a program starts it)
 //! - the pool: `policy.rs` (what was agreed), `job.rs`, `member.rs` (one worker), `crew.rs`,
-//!   `crew/stopping.rs` and `crew/turnover.rs` (all of them, and the queue), `shared.rs` (the lock), `setup.rs`, `manager.rs` (the thread), `pool.rs`,
+//!   `crew/stopping.rs` and `crew/turnover.rs` (all of them, and the queue), `waiter.rs` (a thread that waits), `shared.rs` (the lock), `setup.rs`, `manager.rs` (the thread), `pool.rs`,
 //!   `pool/submit.rs`, `pool/jobs.rs` (the API), `builder.rs`
 
 mod bell;
@@ -50,6 +50,7 @@ mod setup;
 mod shared;
 mod slot;
 mod sys;
+mod waiter;
 mod wire;
 mod worker;
 

@@ -187,7 +187,7 @@ impl Server {
 
     /// Makes a worker. In it, and only there, the answer is `Some`.
     fn fork(&mut self, owner: Owner, fds: Vec<OwnedFd>) -> Option<Post> {
-        let Ok([channel, board, bell]) = <[OwnedFd; 3]>::try_from(fds) else {
+        let Ok([channel, board, bell, waiter]) = <[OwnedFd; 4]>::try_from(fds) else {
             // recvmsg drops the descriptors for which there is no room in our table.
             self.tell(owner.client, Event::ForkFailed(owner.ticket, libc::EMFILE));
             return None;
@@ -198,6 +198,7 @@ impl Server {
             channel,
             board,
             bell,
+            waiter,
             images: self.charter.images.clone(),
             server: sys::own_pid(),
             leave: self.charter.leave,

@@ -13,6 +13,8 @@ use super::crew::{Crew, Out, Phase};
 use super::job::{Outcome, RemoteJob};
 use super::panics;
 use super::sys;
+use super::waiter::{Waiter, WaiterBell};
+use crate::park::Vigil;
 use crate::pool::executor::Shutdown;
 use crate::pool::thread::ThreadPool;
 use crate::sync::{Condvar, Mutex, MutexGuard, lock};
@@ -30,13 +32,15 @@ pub(super) struct Shared {
     pub(super) room: Condvar,
     /// Ends the manager's sleep.
     bell: OwnedFd,
+    /// Ends the sleep of the thread that attends to the answers while it waits.
+    pub(super) waiter: WaiterBell,
     /// Decodes long results. Its thread starts with the first one.
     porter: ThreadPool,
 }
 
-/// Results from this length on go to the porter. Up to here decoding takes less than some ten
-/// wake-ups do.
-const PORTERAGE: usize = 256 * 1024;
+/// Results from this length on go to the porter. Up to here decoding takes no longer than other
+/// results may be made to wait: some milliseconds.
+const PORTERAGE: usize = 4 * 1024 * 1024;
 
 thread_local! {
     /// The pool (the address of its `Shared`) for which this thread runs user code.
@@ -49,6 +53,7 @@ impl Shared {
             crew: Mutex::new(crew),
             room: Condvar::new(),
             bell: sys::eventfd()?,
+            waiter: WaiterBell::new()?,
             porter: ThreadPool::builder()
                 .threads(1)
                 .name("tatkal-porter")
@@ -135,9 +140,11 @@ impl Shared {
         self.porter.shutdown(Shutdown::finish());
     }
 
-    /// Another descriptor of the bell, for a worker.
-    pub(super) fn bell_for_worker(&self) -> io::Result<OwnedFd> {
-        self.bell.try_clone()
+    /// What a worker is given, with descriptors of the two bells.
+    pub(super) fn bells_for_worker(&self, fds: [OwnedFd; 2]) -> io::Result<Vec<OwnedFd>> {
+        let [channel, board] = fds;
+        let (bell, waiter) = (self.bell.try_clone()?, self.waiter.for_worker()?);
+        Ok(vec![channel, board, bell, waiter])
     }
 
     /// Makes the manager look at the crew.
@@ -164,6 +171,10 @@ impl Schedule for Link {
 
     fn schedule(scheduled: Scheduled<Self>) {
         never_scheduled(scheduled)
+    }
+
+    fn vigil(&self) -> Option<Box<dyn Vigil>> {
+        Waiter::begin(&self.0).map(|waiter| Box::new(waiter) as _)
     }
 
     fn abort_running(&self, id: TaskId) {

@@ -21,8 +21,8 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-/// Descriptors one message may carry. A fork request carries three.
-const FDS_PER_MESSAGE: usize = 3;
+/// Descriptors one message may carry. A fork request carries four.
+const FDS_PER_MESSAGE: usize = 4;
 
 /// Room for the control data of `FDS_PER_MESSAGE` descriptors, aligned as `cmsghdr` asks.
 type ControlBuffer = [u64; 8];

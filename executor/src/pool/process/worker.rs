@@ -9,7 +9,7 @@
 //!                      _exit(0)
 //! ```
 //!
-//! Owns      its mapping of one board, its end of one channel, and the pool's bell. Nothing else:
+//! Owns      its mapping of one board, its end of one channel, and the pool's two bells. Nothing else:
 //!           the server let go of the rest (`sys::plug_descriptors`) and drops its own here.
 //! Holds     W1 it dies with the server, which dies with the parent, even in the middle of a job:
 //!           the kernel's doing (PR_SET_PDEATHSIG), so no job can prevent it by being busy. That
@@ -28,7 +28,7 @@
 //!
 //! Next: `server.rs`.
 
-use super::board::{Board, MANAGER, SLOTS, Turn};
+use super::board::{Board, MANAGER, SLOTS, Turn, WAITER};
 use super::codec::Arrived;
 use super::entry::{Entry, Reply};
 use super::image::Images;
@@ -53,6 +53,8 @@ pub(super) struct Post {
     pub(super) board: OwnedFd,
     /// Wakes the pool's manager.
     pub(super) bell: OwnedFd,
+    /// Wakes a thread of the program that waits for a job.
+    pub(super) waiter: OwnedFd,
     pub(super) images: Images,
     pub(super) limits: Limits,
     /// The pid of the server: with it gone, so is this process.
@@ -97,6 +99,7 @@ fn work(post: Post) -> io::Result<()> {
         board,
         channel: post.channel,
         bell: post.bell,
+        waiter: post.waiter,
         images: post.images,
         limits: post.limits,
         spares: RefCell::default(),
@@ -131,6 +134,7 @@ struct Desk {
     board: Board,
     channel: OwnedFd,
     bell: OwnedFd,
+    waiter: OwnedFd,
     images: Images,
     limits: Limits,
     /// Memory of long results, each with the number of the job whose result it was: to be used
@@ -168,8 +172,10 @@ impl Desk {
         flush_stdout(); // W2
         let Reply { kind, payload } = self.hand_over(number, reply);
         let whom = self.board.answer(number, kind, &payload, took);
-        if whom == MANAGER {
-            sys::ring(&self.bell);
+        match whom {
+            MANAGER => sys::ring(&self.bell),
+            WAITER => sys::ring(&self.waiter),
+            _ => {}
         }
         if let Payload::Memory(memory) = payload {
             let mut spares = spares.borrow_mut();

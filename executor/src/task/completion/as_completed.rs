@@ -4,9 +4,10 @@
 //! ambiguous: [`AsCompleted`] for threads, and [`AsCompletedStream`] for tasks. Next: `wait.rs`.
 
 use super::queue::CompletionQueue;
-use crate::block_on::{block_on, block_on_until};
+use crate::block_on::block_on_with;
 use crate::budget;
 use crate::error::JoinError;
+use crate::park::Vigil;
 use crate::task::join::JoinHandle;
 use futures_core::Stream;
 use std::fmt;
@@ -59,6 +60,7 @@ pub fn as_completed<T>(handles: impl IntoIterator<Item = JoinHandle<T>>) -> AsCo
         watched.push(Some(handle));
     }
     AsCompleted {
+        first: 0,
         left: watched.len(),
         handles: watched,
         finished,
@@ -73,6 +75,8 @@ pub fn as_completed<T>(handles: impl IntoIterator<Item = JoinHandle<T>>) -> AsCo
 pub struct AsCompleted<T> {
     /// None: given.
     handles: Vec<Option<JoinHandle<T>>>,
+    /// Those before it are given.
+    first: usize,
     left: usize,
     finished: CompletionQueue,
 }
@@ -99,8 +103,9 @@ impl<T> AsCompleted<T> {
         }
         // Past the end of the clock is no deadline.
         let deadline = Instant::now().checked_add(limit);
+        let vigil = self.vigil();
         let next = pin!(poll_fn(|cx| self.poll_next(cx)));
-        block_on_until(next, deadline).ok_or(NotYet)
+        block_on_with(vigil, next, deadline).ok_or(NotYet)
     }
 
     /// Asks everything that has not been given to stop, as [`JoinHandle::abort`] does. The
@@ -114,6 +119,14 @@ impl<T> AsCompleted<T> {
     /// The same as a stream, for tasks.
     pub fn into_stream(self) -> AsCompletedStream<T> {
         AsCompletedStream { results: self }
+    }
+
+    /// What a plain thread may wait on: what it would wait on for the first of those that are left.
+    fn vigil(&mut self) -> Option<Box<dyn Vigil>> {
+        while self.handles.get(self.first).is_some_and(Option::is_none) {
+            self.first += 1;
+        }
+        self.handles.get(self.first)?.as_ref()?.vigil()
     }
 
     /// Without waiting.
@@ -153,7 +166,11 @@ impl<T> Iterator for AsCompleted<T> {
     fn next(&mut self) -> Option<Self::Item> {
         match self.poll_now() {
             Poll::Ready(next) => next,
-            Poll::Pending => block_on(poll_fn(|cx| self.poll_next(cx))),
+            Poll::Pending => {
+                let vigil = self.vigil();
+                let next = pin!(poll_fn(|cx| self.poll_next(cx)));
+                block_on_with(vigil, next, None)?
+            }
         }
     }
 
