@@ -1,13 +1,17 @@
 //! The blocking driver: std sockets, the calling thread, one deadline.
 //!
 //! Each step's wait is bounded by what is left until the deadline: connecting by
-//! `connect_timeout`, reading and writing by the socket's own timeouts, which are set anew each
-//! time. Only the resolver knows no timeout; it runs on a thread of its own, which is left behind
-//! when it does not return in time.
+//! `connect_timeout`, reading and writing by poll(2), which counts nanoseconds. (A socket's own
+//! timeouts, SO_RCVTIMEO and its like, cost as many system calls and are kept by a coarse timer:
+//! some were 0.2 s late.) Only the resolver knows no timeout; it runs on a thread of its own, which
+//! is left behind when it does not return in time.
 //!
 //! Next      client.rs, the same for tasks.
 
-use std::io::{self, Read, Write};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
+use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -142,19 +146,40 @@ fn connect(address: SocketAddr, until: Deadline) -> io::Result<TcpStream> {
 }
 
 fn send(stream: &mut TcpStream, bytes: &[u8], deadline: Deadline) -> io::Result<usize> {
-    let write = || {
-        stream.set_write_timeout(left(deadline)?)?;
-        stream.write(bytes)
-    };
-    retry(write).map_err(name_timeout)
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    when(stream, PollFlags::OUT, deadline, || {
+        rustix::net::send(&*stream, bytes, flags)
+    })
 }
 
 fn receive(stream: &mut TcpStream, buffer: &mut [u8], deadline: Deadline) -> io::Result<usize> {
-    let read = || {
-        stream.set_read_timeout(left(deadline)?)?;
-        stream.read(buffer)
-    };
-    retry(read).map_err(name_timeout)
+    when(stream, PollFlags::IN, deadline, || {
+        let (n, _) = rustix::net::recv(&*stream, &mut *buffer, RecvFlags::DONTWAIT)?;
+        Ok(n)
+    })
+}
+
+/// Does `operation`, which does not wait, when `stream` is ready for it. Again when a signal came
+/// in between, or when the stream turned out not to be ready.
+fn when<T>(
+    stream: &TcpStream,
+    ready: PollFlags,
+    deadline: Deadline,
+    mut operation: impl FnMut() -> Result<T, Errno>,
+) -> io::Result<T> {
+    loop {
+        // Longer than a `timespec` can say is for ever.
+        let limit = left(deadline)?.and_then(|left| Timespec::try_from(left).ok());
+        match poll(&mut [PollFd::new(stream, ready)], limit.as_ref()) {
+            Ok(0) | Err(Errno::INTR) => continue,
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        match operation() {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            result => return Ok(result?),
+        }
+    }
 }
 
 /// What is left, as sockets want it: `None` to wait for ever, and zero is an error.
@@ -162,23 +187,5 @@ fn left(deadline: Deadline) -> io::Result<Option<Duration>> {
     match deadline.remaining() {
         Some(Duration::ZERO) => Err(io::ErrorKind::TimedOut.into()),
         other => Ok(other),
-    }
-}
-
-/// Unix reports a passed SO_RCVTIMEO as if the socket were non-blocking.
-fn name_timeout(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
-        _ => error,
-    }
-}
-
-/// Does it again when a signal came in between.
-fn retry<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match operation() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
     }
 }
