@@ -46,11 +46,14 @@
 //! Why two locks, and not a lock-free queue: idle counts and jobs change together, which is what
 //! keeps Q3 a matter of reading ten lines. 100,000 no-ops submitted and joined, 2 threads on 2
 //! CPUs, nanoseconds a job: one lock 476, one lock and gathering 380, two locks 430, two locks and
-//! gathering 89. Bare boxed closures that only count, two locks 290, crossbeam's `SegQueue` 330.
+//! gathering 89. (On a machine that is busy with other things, where the jobs' own cache lines travel
+//! from CPU to CPU, all of them take 400 to 600.) Bare boxed closures that only count, two locks 290, crossbeam's `SegQueue` 330.
 //! Rejected: workers that take several jobs at once. A job behind a blocked one must be free for
 //! others to take, so each worker would need a queue that others steal from, and jobs would
 //! overtake each other, for 5 percent more.
-//! Next: `ticket.rs`.
+//! Next: `queue/end.rs`.
+
+mod end;
 
 use super::roster::{Roster, Summon};
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -58,7 +61,6 @@ use crate::sync::{Condvar, Mutex, MutexGuard, lock};
 use std::collections::VecDeque;
 use std::mem;
 use std::thread;
-use std::time::{Duration, Instant};
 
 /// How often a worker without a job lets other threads run before it sleeps. Each look costs one
 /// `sched_yield`, which is cheap beside the two futex calls and two context switches of a sleep;
@@ -357,108 +359,10 @@ impl<J> Queue<J> {
         rear.tokens -= 1;
     }
 
-    /// Takes no more jobs and wakes everybody. Returns the queued jobs if they are to be cancelled.
-    pub(super) fn close(&self, cancel_queued: bool) -> VecDeque<J> {
-        let mut front = lock(&self.front.0.jobs);
-        let mut rear = lock(&self.rear.0);
-        rear.closed = true;
-        rear.tokens += rear.roster.wake_all();
-        let cancelled = if cancel_queued {
-            self.take_all(&mut front, &mut rear)
-        } else {
-            VecDeque::new()
-        };
-        drop((front, rear));
-        self.work.notify_all();
-        self.room.notify_all();
-        cancelled
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        lock(&self.rear.0).closed
-    }
-
-    /// The thread that `Admitted::StartThread` asked for exists.
-    pub(super) fn thread_started(&self, thread: thread::JoinHandle<()>) {
-        let mut rear = lock(&self.rear.0);
-        rear.threads.push(thread);
-        if rear.closed {
-            drop(rear);
-            self.gone.notify_all();
-        }
-    }
-
-    /// The thread that `Admitted::StartThread` asked for cannot be had. Returns the jobs that
-    /// nobody is there to run; with at least one thread in the pool there are none.
-    pub(super) fn start_failed(&self) -> VecDeque<J> {
-        let mut front = lock(&self.front.0.jobs);
-        let mut rear = lock(&self.rear.0);
-        rear.unjoined -= 1;
-        let queued = self.queued(&rear);
-        let summon = rear.roster.start_failed(queued);
-        let orphans = if rear.roster.threads == 0 {
-            self.take_all(&mut front, &mut rear)
-        } else {
-            VecDeque::new()
-        };
-        drop(front);
-        let _done = self.answer(rear, summon);
-        self.gone.notify_all();
-        // The orphans left room.
-        self.room.notify_all();
-        orphans
-    }
-
-    /// Waits until at most `but` threads have not left, or the deadline passed. Returns how many
-    /// more there are. The queue must be closed.
-    pub(super) fn wait_for_threads(&self, but: usize, deadline: Option<Instant>) -> usize {
-        let mut rear = lock(&self.rear.0);
-        loop {
-            let left = rear.roster.threads.saturating_sub(but);
-            let now = Instant::now();
-            rear = match deadline {
-                _ if left == 0 => return 0,
-                Some(deadline) if deadline <= now => return left,
-                Some(deadline) => wait_timeout(&self.gone, rear, deadline - now),
-                None => wait(&self.gone, rear),
-            };
-        }
-    }
-
-    /// Waits until every thread has ended. The queue must be closed, and the caller none of them.
-    pub(super) fn join_threads(&self) {
-        let mut rear = lock(&self.rear.0);
-        while rear.unjoined > 0 {
-            let threads = mem::take(&mut rear.threads);
-            if threads.is_empty() {
-                // Still being started, or someone else is joining them.
-                rear = wait(&self.gone, rear);
-                continue;
-            }
-            drop(rear);
-            let joined = threads.len();
-            for thread in threads {
-                // Jobs and hooks do not unwind out of a worker: there is no panic to pass on.
-                let _ = thread.join();
-            }
-            rear = lock(&self.rear.0);
-            rear.unjoined -= joined;
-            self.gone.notify_all();
-        }
-    }
-
     /// The counts at this moment, and how many jobs wait.
     pub(super) fn counts(&self) -> (Roster, usize) {
         let rear = lock(&self.rear.0);
         (rear.roster.clone(), self.queued(&rear))
-    }
-
-    fn take_all(&self, front: &mut VecDeque<J>, rear: &mut Rear<J>) -> VecDeque<J> {
-        let mut jobs = mem::take(front);
-        jobs.append(&mut rear.jobs);
-        self.front.0.taken.store(rear.pushed, Ordering::Relaxed);
-        self.publish_hint(0);
-        jobs
     }
 
     /// Under the rear's lock. Who does it when nobody searches does it in vain.
@@ -473,15 +377,6 @@ fn gather() {
     for _ in 0..YIELDS_TO_GATHER {
         thread::yield_now();
     }
-}
-
-fn wait_timeout<'lock, T>(
-    place: &Condvar,
-    guard: MutexGuard<'lock, T>,
-    limit: Duration,
-) -> MutexGuard<'lock, T> {
-    let waited = place.wait_timeout(guard, limit);
-    waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0
 }
 
 fn wait<'lock, T>(place: &Condvar, guard: MutexGuard<'lock, T>) -> MutexGuard<'lock, T> {
