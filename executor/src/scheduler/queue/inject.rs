@@ -25,6 +25,9 @@ use crate::sync::{Mutex, MutexGuard, lock};
 use crate::task::runnable::Runnable;
 use std::collections::VecDeque;
 
+/// Room for so many is kept when a box is empty; what a larger burst took is given back.
+const KEPT: usize = 1024;
+
 /// See the file head.
 #[derive(Debug)]
 pub(crate) struct InjectQueue<G> {
@@ -162,6 +165,9 @@ impl<G> InjectQueue<G> {
             taken += 1;
         }
         self.outbox.pass(taken);
+        if outbox.is_empty() && outbox.capacity() > KEPT {
+            *outbox = VecDeque::new();
+        }
         first
     }
 
@@ -174,5 +180,94 @@ impl<G> InjectQueue<G> {
         waiting.append(&mut inbox.queue);
         self.outbox.pass(waiting.len());
         waiting
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::task::body::{Plain, new_task};
+    use crate::task::schedule::{Schedule, Scheduled};
+
+    struct Nowhere;
+
+    impl Schedule for Nowhere {
+        const CANCEL_IN_PLACE: bool = true;
+        fn schedule(scheduled: Scheduled<Self>) {
+            drop(scheduled.into_runnable());
+        }
+    }
+
+    fn runnable() -> Runnable {
+        new_task(Plain(async {}), Nowhere).0
+    }
+
+    /// Pushes `count`, and tells who they are.
+    fn push(queue: &InjectQueue<usize>, count: usize) -> Vec<usize> {
+        let one = |_| {
+            let runnable = runnable();
+            let id = runnable.id().0;
+            let pushed = queue.push(runnable, |pushes| *pushes += 1);
+            assert!(pushed.is_ok());
+            id
+        };
+        (0..count).map(one).collect()
+    }
+
+    /// Takes shares, for one of two workers, until there are none.
+    fn drain(queue: &InjectQueue<usize>) -> Vec<usize> {
+        let own = LocalQueue::new();
+        let mut order = Vec::new();
+        while let Some(first) = queue.pop_share(&own, 2) {
+            order.push(first.id().0);
+            order.extend(std::iter::from_fn(|| own.pop()).map(|runnable| runnable.id().0));
+        }
+        order
+    }
+
+    #[test]
+    fn first_in_first_out_through_both_boxes() {
+        let queue = InjectQueue::new(0);
+        let mut expected = push(&queue, 3);
+        let own = LocalQueue::new();
+        let first = queue.pop_share(&own, 3).expect("three wait");
+        assert_eq!((first.id().0, own.len()), (expected[0], 0), "a third");
+        expected.remove(0);
+        expected.extend(push(&queue, 700));
+        assert_eq!(queue.len(), 702);
+        assert_eq!(drain(&queue), expected);
+        assert!(queue.is_surely_empty());
+        assert_eq!(queue.with_guarded(|pushes| *pushes), 703);
+    }
+
+    #[test]
+    fn a_burst_leaves_no_memory_behind() {
+        let queue = InjectQueue::new(0);
+        push(&queue, 10 * KEPT);
+        drain(&queue);
+        // Twice: the boxes change places.
+        push(&queue, 1);
+        drain(&queue);
+        let room = lock(&queue.inbox.inner).queue.capacity() + lock(&queue.outbox.inner).capacity();
+        assert!(room <= 2 * KEPT, "room for {room}");
+    }
+
+    #[test]
+    fn a_closed_queue_gives_everything_back() {
+        let queue = InjectQueue::new(0);
+        let mut expected = push(&queue, 2);
+        let own = LocalQueue::new();
+        drop(queue.pop_share(&own, 2));
+        expected.remove(0);
+        expected.extend(push(&queue, 1));
+        let closed: Vec<_> = queue
+            .close()
+            .iter()
+            .map(|runnable| runnable.id().0)
+            .collect();
+        assert_eq!(closed, expected, "outbox before inbox");
+        assert!(queue.push(runnable(), |_| ()).is_err());
+        assert!(queue.push_batch([runnable()].into_iter()).is_err());
+        assert!(queue.is_surely_empty());
     }
 }
