@@ -205,7 +205,7 @@ impl Runtime {
     /// # Example
     /// ```
     /// use std::time::Duration;
-    /// let runtime = tatkal::Runtime::builder().worker_threads(1).build()?;
+    /// let runtime = tatkal::Runtime::new()?;
     /// let (go, gate) = std::sync::mpsc::channel::<()>();
     /// runtime.spawn_blocking(move || gate.recv()).detach();
     /// # while runtime.metrics().blocking_queue_depth > 0 {}

@@ -127,7 +127,9 @@ fn idle_blocking_threads_keep_nothing_of_a_runtime_that_is_gone() {
         let kept = marker.clone();
         runtime.spawn_blocking(move || drop(kept)).join().unwrap();
         // Waits for the idle thread to end, and what it held goes with it.
-        runtime.shutdown_timeout(std::time::Duration::MAX).unwrap();
+        runtime
+            .shutdown_timeout(std::time::Duration::from_secs(60))
+            .unwrap();
     }
     while descriptors() > before {
         thread::yield_now();

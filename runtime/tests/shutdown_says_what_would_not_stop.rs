@@ -9,6 +9,9 @@ use tatkal::{JoinError, Runtime, sleep, yield_now};
 
 const SOON: Duration = Duration::from_millis(5);
 
+/// Longer than anything here takes: what is in vain fails, and does not hang.
+const LONG: Duration = Duration::from_secs(60);
+
 fn one() -> Runtime {
     Runtime::new().unwrap()
 }
@@ -49,7 +52,7 @@ fn what_can_be_stopped_is_and_once() {
             .collect();
         let job = runtime.spawn_blocking(|| 7);
         job.join().unwrap();
-        runtime.shutdown_timeout(Duration::MAX).unwrap();
+        runtime.shutdown_timeout(LONG).unwrap();
         assert_eq!(Arc::strong_count(&alive), 1);
         for task in tasks {
             assert!(task.join().unwrap_err().is_cancelled());
@@ -67,8 +70,11 @@ fn a_stuck_blocking_job_is_counted_and_a_queued_one_cancelled() {
         let queued = runtime.spawn_blocking(|| unreachable!("cancelled"));
         let handle = runtime.handle();
         let still = runtime.shutdown_timeout(SOON).unwrap_err();
-        assert_eq!((still.workers, still.jobs), (0, 1));
-        assert_eq!(still.to_string(), "1 blocking job is still running");
+        assert_eq!(still.jobs, 1, "{still}");
+        // On a busy machine an idle worker, too, may need longer than that to end.
+        if still.workers == 0 {
+            assert_eq!(still.to_string(), "1 blocking job is still running");
+        }
         assert!(queued.join().unwrap_err().is_cancelled());
         let late = handle.spawn_blocking(|| ()).join();
         assert!(matches!(late, Err(JoinError::Closed)));
@@ -87,7 +93,7 @@ fn stuck_polls_and_jobs_are_counted_apart() {
     poll_begun.recv().unwrap();
     job_begun.recv().unwrap();
     let still = runtime.shutdown_timeout(SOON).unwrap_err();
-    // On a busy machine the other worker may need longer than that, too.
+    // As above.
     assert!((1..=2).contains(&still.workers), "{still}");
     assert_eq!(still.jobs, 1, "{still}");
     assert!(
@@ -105,7 +111,7 @@ fn what_ends_in_time_is_waited_for() {
         let running = runtime.spawn_blocking(body);
         begun.recv().unwrap();
         let opener = std::thread::spawn(move || drop(go));
-        runtime.shutdown_timeout(Duration::MAX).unwrap();
+        runtime.shutdown_timeout(LONG).unwrap();
         assert!(running.is_finished());
         opener.join().unwrap();
     }

@@ -394,3 +394,19 @@ impl fmt::Debug for MultiBuilder {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_still_runs_is_said_in_words() {
+        let said = |workers, jobs| StillRunning { workers, jobs }.to_string();
+        assert_eq!(said(1, 0), "1 worker is still inside a poll");
+        assert_eq!(said(0, 2), "2 blocking jobs are still running");
+        assert_eq!(
+            said(2, 1),
+            "2 workers are still inside a poll, and 1 blocking job is still running"
+        );
+    }
+}
