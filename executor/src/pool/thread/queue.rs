@@ -46,8 +46,9 @@
 //! Why two locks, and not a lock-free queue: idle counts and jobs change together, which is what
 //! keeps Q3 a matter of reading ten lines. 100,000 no-ops submitted and joined, 2 threads on 2
 //! CPUs, nanoseconds a job: one lock 476, one lock and gathering 380, two locks 430, two locks and
-//! gathering 89. (On a machine that is busy with other things, where the jobs' own cache lines travel
-//! from CPU to CPU, all of them take 400 to 600.) Bare boxed closures that only count, two locks 290, crossbeam's `SegQueue` 330.
+//! gathering 89. (On a machine that is busy with other things, where the jobs' own cache lines
+//! travel from CPU to CPU, all of them take 400 to 600.) Bare boxed closures that only count, two
+//! locks 290, crossbeam's `SegQueue` 330.
 //! Rejected: workers that take several jobs at once. A job behind a blocked one must be free for
 //! others to take, so each worker would need a queue that others steal from, and jobs would
 //! overtake each other, for 5 percent more.
