@@ -189,20 +189,22 @@ pub(in crate::pool::process) fn address_space() -> io::Result<u64> {
     }
 }
 
-/// The CPU time that this process has used, all its threads together.
+/// The CPU time that this process has used, all its threads together, as RLIMIT_CPU counts it: by
+/// ticks. (What getrusage tells is measured, and may be far from it where CPUs are shared.)
 pub(in crate::pool::process) fn cpu_time() -> Duration {
-    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the call only fills `usage`, and all zero (left if it fails) is valid too.
-    let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
-        usage.assume_init()
+    // A process's clocks have negative numbers: its pid, inverted (0: our own), and in the three
+    // lowest bits which one. 0 is this one; it has no name in C.
+    const TICKS: libc::clockid_t = !0 << 3;
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
     };
-    let span = |time: libc::timeval| {
-        let microseconds = u64::try_from(time.tv_usec).unwrap_or(0);
-        Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0))
-            + Duration::from_micros(microseconds)
-    };
-    span(usage.ru_utime) + span(usage.ru_stime)
+    // SAFETY: the time lives on the stack for the whole call, and stays zero when that fails.
+    unsafe { libc::clock_gettime(TICKS, &mut time) };
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
 }
 
 /// Sets a limit that the kernel enforces, for good: no more of it than `most`.
