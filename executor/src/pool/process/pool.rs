@@ -40,6 +40,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+/// How many items of a `map` are in flight for each worker: what a worker does while a sleeping
+/// process is being woken, when the items do nothing.
+const WINDOW_PER_WORKER: usize = 64;
+
 /// Runs functions in worker processes.
 ///
 /// What a job does stays in its process: a crash, a leak or a runaway loop costs that one job, and
@@ -250,6 +254,12 @@ impl Executor for ProcessPool {
 
     fn workers(&self) -> usize {
         ProcessPool::workers(self)
+    }
+
+    /// More than for threads: short items are handed over many at a time, or every one of them
+    /// would cost a wake-up.
+    fn default_window(&self) -> usize {
+        self.workers().saturating_mul(WINDOW_PER_WORKER)
     }
 
     #[track_caller]
