@@ -8,7 +8,7 @@
 //! edge-triggered, and a message comes in one piece, so it never reads in vain: two system calls
 //! for a message, and a wait for as many of them as have come.
 
-use super::place::{Pinned, Placement};
+use super::place::Pinned;
 use super::sides::{Inside, Ours, Side, Smol, Stream, Tokio};
 use super::{Contender, Cost, Row, on_each_side};
 use rustix::event::epoll;
@@ -30,7 +30,7 @@ pub fn rows() -> Vec<Row> {
         cost: Cost::Time,
         contenders,
     };
-    let mut one = on_each_side!(1, Placement::Free, echo_one);
+    let mut one = on_each_side!(1, echo_one);
     one.push(Contender::plain("raw epoll loop", |times| {
         epoll_loop(ONE, times)
     }));
@@ -40,7 +40,7 @@ pub fn rows() -> Vec<Row> {
         Contender::plain(Smol::NAME, serve_apart::<Smol>),
         Contender::plain("raw epoll loop", epoll_apart),
     ];
-    let mut many = on_each_side!(1, Placement::Free, echo_many);
+    let mut many = on_each_side!(1, echo_many);
     many.push(Contender::plain("raw epoll loop", |times| {
         epoll_loop(MANY, times)
     }));
@@ -57,7 +57,7 @@ pub fn rows() -> Vec<Row> {
             "TCP echo, 64 x 1 KiB",
             2,
             "both ends on the runtime",
-            on_each_side!(2, Placement::Free, echo_many),
+            on_each_side!(2, echo_many),
         ),
     ]
 }
@@ -126,7 +126,7 @@ async fn ask(mut stream: impl Stream, bytes: usize, times: u64) {
 /// A server for one connection, whose client lives elsewhere.
 fn serve_apart<S: Side>(times: u64) -> Duration {
     let _pinned = Pinned::to(0);
-    let side = S::new(1, Placement::Free);
+    let side = S::new(1);
     let inside = side.inside();
     side.run(1, async move {
         let (listener, address) = inside.listen().await;

@@ -6,7 +6,6 @@
 //! nothing, so that waking is all of it.
 
 use super::meet::Mailbox;
-use super::place::Placement;
 use super::sides::{Inside, Side};
 use super::{Cost, Row, on_each_side};
 use std::sync::Arc;
@@ -29,18 +28,14 @@ pub fn rows() -> Vec<Row> {
         row(
             "ping-pong: 1,000 pairs, once",
             "",
-            on_each_side!(2, Placement::Free, meet_once),
+            on_each_side!(2, meet_once),
         ),
         row(
             "ping-pong: 100 pairs, 100 times",
             "",
-            on_each_side!(2, Placement::Free, ping_pong),
+            on_each_side!(2, ping_pong),
         ),
-        row(
-            "chained spawn",
-            "workers pinned apart",
-            on_each_side!(2, Placement::Apart, chained_spawn),
-        ),
+        row("chained spawn", "", on_each_side!(2, chained_spawn)),
     ]
 }
 

@@ -6,7 +6,6 @@
 //! the allocator that counts, and asks it for the number.
 
 use super::allocator::{VARIABLE, live_bytes};
-use super::place::Placement;
 use super::sides::{Inside, Ours, Side, Smol, Tokio};
 use super::{Contender, Cost, Row};
 use std::env;
@@ -81,7 +80,7 @@ impl Future for Idle {
 }
 
 fn weigh<S: Side>() -> u64 {
-    let side = S::new(1, Placement::Free);
+    let side = S::new(1);
     let inside = side.inside();
     side.run(1, async move {
         let mut handles = Vec::with_capacity(TASKS);

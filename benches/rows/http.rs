@@ -4,7 +4,6 @@
 //! every side. No router, no framework: what is compared is the runtime under them.
 
 use super::echo::connect;
-use super::place::Placement;
 use super::sides::{Inside, Side, Stream};
 use super::{Cost, Row, on_each_side};
 use std::time::{Duration, Instant};
@@ -29,8 +28,8 @@ pub fn rows() -> Vec<Row> {
         contenders,
     };
     vec![
-        row(1, on_each_side!(1, Placement::Free, http)),
-        row(2, on_each_side!(2, Placement::Free, http)),
+        row(1, on_each_side!(1, http)),
+        row(2, on_each_side!(2, http)),
     ]
 }
 

@@ -21,7 +21,6 @@ mod tasks;
 mod timers;
 mod wake;
 
-use place::Placement;
 use sides::Side;
 use std::time::Duration;
 
@@ -85,11 +84,10 @@ impl Contender {
     /// A workload on a fresh runtime.
     fn side<S: Side>(
         threads: usize,
-        placement: Placement,
         work: impl Fn(&S, usize, u64) -> Duration + Copy + 'static,
     ) -> Contender {
         Contender::new(S::NAME, move || {
-            let side = S::new(threads, placement);
+            let side = S::new(threads);
             move |times| work(&side, threads, times)
         })
     }
@@ -102,15 +100,11 @@ impl Contender {
 
 /// The workload on each runtime.
 macro_rules! on_each_side {
-    ($threads:expr, $placement:expr, $work:ident) => {
+    ($threads:expr, $work:ident) => {
         vec![
-            $crate::rows::Contender::side($threads, $placement, $work::<$crate::rows::sides::Ours>),
-            $crate::rows::Contender::side(
-                $threads,
-                $placement,
-                $work::<$crate::rows::sides::Tokio>,
-            ),
-            $crate::rows::Contender::side($threads, $placement, $work::<$crate::rows::sides::Smol>),
+            $crate::rows::Contender::side($threads, $work::<$crate::rows::sides::Ours>),
+            $crate::rows::Contender::side($threads, $work::<$crate::rows::sides::Tokio>),
+            $crate::rows::Contender::side($threads, $work::<$crate::rows::sides::Smol>),
         ]
     };
 }

@@ -1,29 +1,16 @@
 //! On which CPU? Where the kernel puts two threads that wake each other decides more than what
-//! either of them does, so the rows that depend on it fix it.
+//! either of them does: left to it, most rows of two threads have two results, a good one and a
+//! bad one, for each contender at random. So the workers of a two-thread runtime are pinned apart,
+//! one to each CPU, on every side, and so are threads that only wake each other.
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// Where the threads of a contender run.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Placement {
-    /// Where the kernel likes.
-    Free,
-    /// Each worker on a CPU of its own.
-    Apart,
-}
-
-impl Placement {
-    /// A hook for worker threads, called at the start of each.
-    pub fn hook(self) -> impl Fn() + Send + Sync + Clone + 'static {
-        let next = Arc::new(AtomicUsize::new(0));
-        move || {
-            if self == Placement::Apart {
-                pin(next.fetch_add(1, Ordering::Relaxed));
-            }
-        }
-    }
+/// A hook for worker threads, called at the start of each: the next thread gets the next CPU.
+pub fn apart() -> impl Fn() + Send + Sync + Clone + 'static {
+    let next = Arc::new(AtomicUsize::new(0));
+    move || pin(next.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Keeps the calling thread, and those that it starts, on the n-th of its CPUs (modulo their

@@ -4,7 +4,6 @@
 //! plain box: what a future on the heap costs when nobody schedules it.
 
 use super::meet::Countdown;
-use super::place::Placement;
 use super::sides::{Inside, Side};
 use super::{Contender, Cost, Row, on_each_side};
 use std::hint::{black_box, spin_loop};
@@ -30,49 +29,34 @@ pub fn rows() -> Vec<Row> {
         cost: Cost::Time,
         contenders,
     };
-    let mut one = on_each_side!(1, Placement::Free, spawn_one);
+    let mut one = on_each_side!(1, spawn_one);
     one.push(Contender::plain("a boxed future", box_one));
-    let mut many = on_each_side!(1, Placement::Free, spawn_many);
+    let mut many = on_each_side!(1, spawn_many);
     many.push(Contender::plain("boxed futures", box_many));
     vec![
         row("spawn one and join", 1, "", one),
-        row(
-            "spawn one and join",
-            2,
-            "workers pinned apart",
-            on_each_side!(2, Placement::Apart, spawn_one),
-        ),
+        row("spawn one and join", 2, "", on_each_side!(2, spawn_one)),
         row("spawn 10,000 and join", 1, "", many),
         row(
             "spawn 10,000 and join, from a worker",
             2,
             "",
-            on_each_side!(2, Placement::Free, spawn_many),
+            on_each_side!(2, spawn_many),
         ),
         row(
             "spawn 10,000 from outside",
             2,
             "until the last has run",
-            on_each_side!(2, Placement::Free, spawn_from_outside),
+            on_each_side!(2, spawn_from_outside),
         ),
         row(
             "spawn 10,000 from outside, busy",
             2,
             "4 tasks that compute 10 us, then yield",
-            on_each_side!(2, Placement::Free, spawn_while_busy),
+            on_each_side!(2, spawn_while_busy),
         ),
-        row(
-            "100 tasks yield 100 times",
-            1,
-            "",
-            on_each_side!(1, Placement::Free, yields),
-        ),
-        row(
-            "100 tasks yield 100 times",
-            2,
-            "",
-            on_each_side!(2, Placement::Free, yields),
-        ),
+        row("100 tasks yield 100 times", 1, "", on_each_side!(1, yields)),
+        row("100 tasks yield 100 times", 2, "", on_each_side!(2, yields)),
     ]
 }
 

@@ -8,7 +8,6 @@
 //! Below them stand the clock (one read of it, without which no deadline is known) and a binary
 //! heap of deadlines with a thread that sleeps until the first: the least that fires timers.
 
-use super::place::Placement;
 use super::sides::{Inside, Side};
 use super::{Contender, Cost, Row, on_each_side};
 use rustix::time::{ClockId, clock_gettime};
@@ -37,11 +36,11 @@ pub fn rows() -> Vec<Row> {
         cost,
         contenders,
     };
-    let mut dropped = on_each_side!(1, Placement::Free, timeouts_dropped);
+    let mut dropped = on_each_side!(1, timeouts_dropped);
     dropped.push(Contender::plain("one clock read", read_clock));
-    let mut sleeps = on_each_side!(1, Placement::Free, sleeps);
+    let mut sleeps = on_each_side!(1, sleeps);
     sleeps.push(Contender::plain("heap and clock", heap_and_clock));
-    let mut lateness = on_each_side!(1, Placement::Free, lateness);
+    let mut lateness = on_each_side!(1, lateness);
     lateness.push(Contender::plain("thread::sleep", thread_lateness));
     vec![
         row("timeout created and dropped", 1, "", Cost::Time, dropped),
@@ -50,14 +49,14 @@ pub fn rows() -> Vec<Row> {
             2,
             "a task for each worker",
             Cost::Time,
-            on_each_side!(2, Placement::Free, timeouts_dropped),
+            on_each_side!(2, timeouts_dropped),
         ),
         row(
             "timeout around a ready future",
             1,
             "",
             Cost::Time,
-            on_each_side!(1, Placement::Free, timeouts_ready),
+            on_each_side!(1, timeouts_ready),
         ),
         row(
             "100,000 sleeps of 1 to 50 ms",

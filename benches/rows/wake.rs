@@ -7,7 +7,7 @@
 //! threads: the least that wakes one.
 
 use super::meet::Mailbox;
-use super::place::{Pinned, Placement};
+use super::place::Pinned;
 use super::sides::{Ours, Side, Smol, Tokio};
 use super::{Contender, Cost, Row};
 use rustix::thread::futex;
@@ -39,7 +39,7 @@ fn hand_over<S: Side>(times: u64) -> Duration {
     let (from, to) = (pings.clone(), pongs.clone());
     let far = thread::spawn(move || {
         let _pinned = Pinned::to(1);
-        let side = S::new(1, Placement::Free);
+        let side = S::new(1);
         side.run(1, async move {
             loop {
                 match from.take().await {
@@ -50,7 +50,7 @@ fn hand_over<S: Side>(times: u64) -> Duration {
         });
     });
     let _pinned = Pinned::to(0);
-    let side = S::new(1, Placement::Free);
+    let side = S::new(1);
     let elapsed = side.run(1, async move {
         // Not timed: the far runtime starts.
         pings.put(0);

@@ -30,7 +30,8 @@ pub fn draw(report: &Report) -> String {
     }
     let _ = writeln!(text, "\n{}.", report.machine.line());
     text.push_str(
-        "Ratio: the peer's cost divided by ours, median of the rounds (and their quartiles).\n",
+        "Ratio: the peer's cost divided by ours, median of the rounds (and their quartiles).\n\
+         Runtimes of two threads, on every side: each worker pinned to a CPU of its own.\n",
     );
     text
 }

@@ -14,7 +14,6 @@ pub use ours::Ours;
 pub use smol::Smol;
 pub use tokio::Tokio;
 
-use super::place::Placement;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,8 +26,9 @@ pub trait Side: Sized + 'static {
     /// The runtime as its tasks see it.
     type Inside: Inside;
 
-    /// `threads` 1: tasks run in `block_on`, on the calling thread. More: on that many workers.
-    fn new(threads: usize, placement: Placement) -> Self;
+    /// `threads` 1: tasks run in `block_on`, on the calling thread. More: on that many workers, each
+    /// on a CPU of its own (`place.rs`).
+    fn new(threads: usize) -> Self;
 
     fn inside(&self) -> Self::Inside;
 

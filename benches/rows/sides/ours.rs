@@ -1,7 +1,7 @@
 //! tatkal: `Runtime::new()`, or `worker_threads(n)`; everything else by default.
 
 use super::{Inside, LOOPBACK, Side, Stream};
-use crate::rows::place::Placement;
+use crate::rows::place;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -21,13 +21,13 @@ impl Side for Ours {
     const NAME: &'static str = "tatkal";
     type Inside = Here;
 
-    fn new(threads: usize, placement: Placement) -> Self {
+    fn new(threads: usize) -> Self {
         let builder = tatkal::Runtime::builder();
         let builder = match threads {
             1 => builder,
             _ => builder
                 .worker_threads(threads)
-                .on_thread_start(placement.hook()),
+                .on_thread_start(place::apart()),
         };
         Ours(builder.build().unwrap())
     }

@@ -3,7 +3,7 @@
 
 use super::{Inside, LOOPBACK, Side, Stream};
 use crate::rows::meet::Mailbox;
-use crate::rows::place::Placement;
+use crate::rows::place;
 use async_executor::{Executor, StaticExecutor, Task};
 use async_io::{Async, Timer};
 use futures_lite::{FutureExt as _, future};
@@ -26,9 +26,9 @@ impl Side for Smol {
     const NAME: &'static str = "smol";
     type Inside = Here;
 
-    fn new(threads: usize, placement: Placement) -> Self {
+    fn new(threads: usize) -> Self {
         let executor = Executor::new().leak();
-        let hook = placement.hook();
+        let hook = place::apart();
         let worker = |_| {
             let stop = Arc::new(Mailbox::default());
             let (stopped, hook) = (stop.clone(), hook.clone());

@@ -1,7 +1,7 @@
 //! tokio: `new_current_thread`, or `new_multi_thread` with `worker_threads(n)`; `enable_all`.
 
 use super::{Inside, LOOPBACK, Side, Stream};
-use crate::rows::place::Placement;
+use crate::rows::place;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -23,12 +23,12 @@ impl Side for Tokio {
     const NAME: &'static str = "tokio";
     type Inside = Here;
 
-    fn new(threads: usize, placement: Placement) -> Self {
+    fn new(threads: usize) -> Self {
         let runtime = match threads {
             1 => Builder::new_current_thread().enable_all().build(),
             _ => Builder::new_multi_thread()
                 .worker_threads(threads)
-                .on_thread_start(placement.hook())
+                .on_thread_start(place::apart())
                 .enable_all()
                 .build(),
         };
