@@ -22,6 +22,9 @@
 //! 5. `blocking.rs`, `async_fd.rs`, `signal.rs`, `net/`
 //! 6. `metrics.rs`, `handle.rs`, `local_set.rs`, `runtime.rs`, `builder.rs`
 //!
+//! Pages beside the code: [`docs::performance`] (where the speed comes from), and the process pool's,
+//! `docs::process_pool`.
+//!
 //! # Unsafe code
 //!
 //! None, with one exception: `polling` marks the registration of a descriptor unsafe
@@ -32,6 +35,7 @@ mod async_fd;
 mod blocking;
 mod builder;
 mod context;
+pub mod docs;
 mod driver;
 mod handle;
 mod local_set;

@@ -1,0 +1,107 @@
+//! Where the speed comes from: each decision, what it replaced, and what it bought.
+//!
+//! The table beside tokio and the other peers is in the README, and `cargo bench --bench versus`
+//! makes it anew: ours and theirs in turns, round by round, in one run. This page is about the
+//! steps that led there. A step was kept when it paid for its lines, and its figures are from the
+//! day it was made: time per operation *before -> after*, on two virtual CPUs (an Intel Xeon guest,
+//! Linux 6.18, glibc's allocator unless said otherwise). The runs before and after a step were
+//! seldom the same run, so a tenth means nothing; a ratio "to tokio" is always from one run.
+//!
+//! Counts settle what a noisy clock cannot: locked instructions, allocations, system calls,
+//! context switches. On one thread nearly all of what a task costs is its locked instructions (20
+//! cycles each) and its one allocation, so that is where to look first; on two threads it is cache
+//! lines that travel between them; with sockets it is the kernel.
+//!
+//! # Tasks on one thread
+//!
+//! | decision | before -> after | why it helps |
+//! |---|---|---|
+//! | Leave the event loop alone while there are tasks to run, but for a look every 61 polls | spawn and join: 5.7 times tokio's speed in the first version | tokio makes a system call each time its queue empties |
+//! | One allocation per task, header, future, result and the joiner's waker together, not aligned to cache lines | 121 bytes with a future of 64; tokio 270 | glibc is slow at 128-byte alignment, so half of this is gone under mimalloc, where `versus` measures too |
+//! | Count who holds the executor in a plain number on its own thread (`single/count.rs`), not in an `Arc` | 137 -> 99 ns for a spawn and join; to tokio 4.3 -> 5.9 | seven of eleven locked instructions went |
+//! | Complete in one step: leave the list of live tasks, then one exchange stores COMPLETE and gives both references back; the joiner's waker is consumed, not called and dropped later | 99 -> 92 ns; 10,000 tasks 97 -> 84 ns each, to tokio 3.5 -> 4.1 | six locked instructions of a task that is joined later became two |
+//! | Begin a poll with a load: at home nobody else asks whether a task is queued or polled, so SCHEDULED stays until the poll is over, and a wake meanwhile leaves NOTIFIED | 93 -> 81 ns; a yield 37 -> 32 ns, to tokio 1.9 -> 2.3 | the last locked instruction but one |
+//! | Queues in blocks that are freed as they empty, a list of live tasks that grows by an eighth | 138 -> 121 bytes per idle task | doubled rings keep the memory of the largest burst |
+//!
+//! A task that is spawned, run and joined afterwards takes one locked instruction now (it was six),
+//! one that is awaited while it is pending three (eleven).
+//!
+//! # Tasks on many threads
+//!
+//! | decision | before -> after, per task | why it helps |
+//! |---|---|---|
+//! | A list of live tasks per worker without a lock: its owner inserts, whoever completes a task takes it out by one exchange, thieves give vacant places back 64 at a time | spawned by a worker 477 -> 238 ns, from outside 469 -> 248 ns (10,000 of them, two workers) | four locked instructions and the contention of thief and spawner for one lock |
+//! | No counted pointer to the executor in a task: who holds the right to poll finds it alive, because it sweeps its lists before it goes | 70 -> 61 ns to spawn one (one worker) | two locked instructions on a line that all workers write |
+//! | A thief that comes back for more pauses first, some 64 `spin_loop`s | 251 -> 138 ns; 2,900 thefts -> 300; to tokio 1.4 -> 4.8 with the steps before it | a thief close behind the spawner takes tasks one by one, and the lines of queue, list and cells each time |
+//! | An inject queue of two halves, exchanged when the workers' half is empty; one lock per spawn from outside; no fence where a worker wakes another | from outside 306 -> 232 ns | producers slept on the lock that a worker held while it moved half a ring |
+//! | A busy worker takes its *share* of the inject queue at its look, not one task | 10,000 tasks from outside beside four busy ones: 13 s -> 4 ms | it was a defect of fairness first; `versus` found it |
+//! | A slot for the task to run next, which thieves leave alone unless its worker is stuck | chained spawns: 3.2 times tokio's speed | two tasks that talk stay on one CPU, and a store fills the empty slot |
+//! | The watch: a sleeper looks every 10 ms, only while there is activity, whether a poll is stuck | nothing measurable | instead of waking somebody at each event to hand the driver over: two context switches per request |
+//!
+//! # Timers
+//!
+//! | decision | before -> after | why it helps |
+//! |---|---|---|
+//! | A timeout polls its future first and reads no clock when that is ready | 17 times tokio's speed | most timeouts never fire |
+//! | A timer stays on its thread's own list until that thread goes to sleep; dropped before, nobody hears of it, and its entry is used again | to tokio 4.3 -> 7.3 (1 thread), 4.4 -> 5.1 (2; `versus` with pinned workers: 12.9) | no lock, no `malloc`, two locked instructions instead of six; 23 of the 60 ns left are one look at the clock |
+//! | One lock per turn for lists, wheel and deadline instead of three, none where there are no timers | an echo round trip 3,879 -> 3,529 instructions, with the next row | |
+//! | A needless wake-up pays for a sweep of cancelled timers | 26 wake-ups in 300 ms after a burst -> a few | each had ended the loop's sleep at its old deadline |
+//! | A timer's deadline in nanoseconds with a timerfd behind it, not in ticks of `epoll_wait` | mean lateness 58 to 66 us, tokio 1,100 us | a bare timerfd and epoll loop is 55 us late here, a virtual machine |
+//!
+//! # Sockets
+//!
+//! | decision | before -> after | why it helps |
+//! |---|---|---|
+//! | A source keeps its first waiter in a field of its own | (row above) | no allocation per source, no list to walk per event |
+//! | Wakers are collected under the lock and called outside, in one batch per turn | | what they wake goes into the queue in order, and one helper is woken for all |
+//!
+//! System calls per echo round trip are the same as tokio's: two sends, four receives of which two
+//! find nothing, two waits. 2,437 instructions in user space with 64 connections (tokio 2,969, a raw
+//! loop 393), and still only one percent between us: the kernel has the rest. A raw loop that never
+//! reads in vain is a fifth faster.
+//!
+//! # The thread pool
+//!
+//! | decision | before -> after, per job | why it helps |
+//! |---|---|---|
+//! | Two queues: submitters push at the rear, workers take from the front, and the two are exchanged when the front is empty; a worker yields three times before it exchanges | submitted and joined 476 -> 89 ns (tokio's `spawn_blocking` held to as many threads 937, rayon 704); detached 578 -> 294 | a worker faster than the submitter fetched jobs singly, and the lock with them. Each half alone does little: the exchange 430, the yields 380 |
+//! | Dropping a handle early is one exchange | 639 -> 527, 600 (two pairs of noisy runs) | three locked instructions per detached job instead of four |
+//!
+//! # The process pool
+//!
+//! | decision | before -> after | why it helps |
+//! |---|---|---|
+//! | A board of memory shared with each worker instead of a socket: a slot per job, whose word decides between claim and take-back; bells ring only for sleepers | a no-op job 7 -> 1 us (CPython's pool 126 to 187 us) | no system call while both sides are awake |
+//! | Short jobs are offered in advance, as many as take together what a wake-up costs | (in the row above) | waking a process is the dear part: 40 us across two virtual CPUs |
+//! | A thread that joins takes the answers in by itself | a job there and back 8 -> 6 us on one CPU, raw 2.7 | one thread less to wake |
+//! | Files in memory for payloads above 16 KiB, used again once read; a `Vec<u8>` is copied whole | 1 MiB there and back 0.9 ms, 0.5 at best | byte by byte, serde took 0.7 ms to encode a MiB and 1.2 to decode it; fresh pages cost more than the copy (0.3 to 0.5 ms against 0.1) |
+//!
+//! # What was tried and thrown away
+//!
+//! - *Spinning before a worker sleeps.* From outside, sleeps fell from 250 to 4 per 10,000 tasks and
+//!   the time rose from 218 to 266 ns: the spinner takes the producer's cache lines. Between two
+//!   one-thread executors a spin of 20 us makes a round trip of 268 us one of 2.3; but an event loop
+//!   that spins hears its descriptors later, and an idle one must cost nothing.
+//! - *A load before every reference drop, in case it is the last.* Pays only where being last is
+//!   likely; kept where the handle reads its output.
+//! - *An intrusive list of live tasks.* The same memory: two pointers in every cell.
+//! - *The next slot only when the queue is empty.* Pairs that talk fell from 1.05 to 0.99 of tokio's
+//!   speed.
+//! - *Spinning instead of yielding in the thread pool.* As fast, for 5 us of CPU at every pause.
+//!   *Workers that claim batches:* 5 to 15 %, and jobs stuck behind one that blocks. *A lock-free
+//!   ring:* 230 against 290 ns, and bounded.
+//! - *TCP_INQ, to know that nothing is left to read.* `recvmsg` costs 640 ns more, the vain read 190.
+//! - *Using timer entries again, alone:* 561 -> 492 instructions and no nanosecond, until the waker
+//!   stayed on the thread's list too.
+//! - *Sockets between the processes, one manager for all answers; byte rings in shared memory.* Two
+//!   system calls a job; indices to distrust, and holes where jobs were taken back.
+//!
+//! # Where others are better
+//!
+//! - A boxed future alone costs half of a task with glibc, a quarter with mimalloc.
+//! - Tasks spawned from outside the runtime: smol is level with us.
+//! - A hundred pairs that talk without end on two threads: tokio is level with us.
+//! - A queue of crossbeam's with two threads behind it, no handles: level with our pool, and ahead on
+//!   a busy machine; a task's cell is one or two cache lines, its box half of one.
+//! - smol's idle tasks are 113 bytes.
+//! - A raw epoll loop, as above.
