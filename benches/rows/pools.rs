@@ -51,6 +51,17 @@ pub fn rows() -> Vec<Row> {
             vec![pool_ours(), pool_tokio(), pool_rayon(), pool_crossbeam()],
         ),
         row(
+            "thread pool, 100,000 no-ops, joined",
+            WORKERS,
+            "every result comes back; tokio's oneshot where there are no handles",
+            vec![
+                joined_ours(),
+                joined_tokio(),
+                joined_rayon(),
+                joined_crossbeam(),
+            ],
+        ),
+        row(
             "process pool, 1,000 jobs and join",
             WORKERS,
             "tokio's jobs cross no process",
@@ -166,14 +177,19 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// Threads that take boxed closures out of crossbeam's unbounded channel: its list of blocks of
 /// `crossbeam-queue`, with a way to sleep. The least that is a pool.
+fn crossbeam_pool() -> crossbeam_channel::Sender<Job> {
+    let (sender, receiver) = crossbeam_channel::unbounded::<Job>();
+    for _ in 0..WORKERS {
+        let receiver = receiver.clone();
+        // They end with the sender.
+        thread::spawn(move || receiver.into_iter().for_each(|job| job()));
+    }
+    sender
+}
+
 fn pool_crossbeam() -> Contender {
     Contender::new("crossbeam channel", || {
-        let (sender, receiver) = crossbeam_channel::unbounded::<Job>();
-        for _ in 0..WORKERS {
-            let receiver = receiver.clone();
-            // They end with the sender.
-            thread::spawn(move || receiver.into_iter().for_each(|job| job()));
-        }
+        let sender = crossbeam_pool();
         move |times| {
             no_ops(times, |countdown| {
                 let job = Box::new(move || {
@@ -181,6 +197,82 @@ fn pool_crossbeam() -> Contender {
                 });
                 sender.send(job).unwrap();
             })
+        }
+    })
+}
+
+/// Submits jobs that return a number, and then takes every number.
+fn joined<H>(times: u64, submit: impl Fn(u64) -> H, join: impl Fn(H) -> u64) -> Duration {
+    let mut handles = Vec::with_capacity(NO_OPS as usize);
+    let start = Instant::now();
+    for _ in 0..times {
+        handles.extend((0..NO_OPS).map(&submit));
+        for handle in handles.drain(..) {
+            black_box(join(handle));
+        }
+    }
+    start.elapsed()
+}
+
+fn joined_ours() -> Contender {
+    Contender::new("tatkal", || {
+        let pool = tatkal::ThreadPool::new(WORKERS);
+        move |times| {
+            let submit = |i| pool.submit(move || add_one(i));
+            joined(times, submit, |handle| handle.join().unwrap())
+        }
+    })
+}
+
+/// tokio has no join for threads, so a task does it.
+fn joined_tokio() -> Contender {
+    Contender::new("tokio", || {
+        let runtime = tokio(Some(WORKERS));
+        move |times| {
+            runtime.block_on(async {
+                let mut handles = Vec::with_capacity(NO_OPS as usize);
+                let start = Instant::now();
+                for _ in 0..times {
+                    let job = |i| tokio::task::spawn_blocking(move || add_one(i));
+                    handles.extend((0..NO_OPS).map(job));
+                    for handle in handles.drain(..) {
+                        black_box(handle.await.unwrap());
+                    }
+                }
+                start.elapsed()
+            })
+        }
+    })
+}
+
+fn joined_rayon() -> Contender {
+    Contender::new("rayon", || {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(WORKERS)
+            .build()
+            .unwrap();
+        move |times| {
+            let submit = |i| {
+                let (sender, receiver) = tokio::sync::oneshot::channel();
+                pool.spawn(move || sender.send(add_one(i)).unwrap());
+                receiver
+            };
+            joined(times, submit, |receiver| receiver.blocking_recv().unwrap())
+        }
+    })
+}
+
+fn joined_crossbeam() -> Contender {
+    Contender::new("crossbeam channel", || {
+        let sender = crossbeam_pool();
+        move |times| {
+            let submit = |i| {
+                let (reply, receiver) = tokio::sync::oneshot::channel();
+                let job = Box::new(move || reply.send(add_one(i)).unwrap());
+                sender.send(job).unwrap();
+                receiver
+            };
+            joined(times, submit, |receiver| receiver.blocking_recv().unwrap())
         }
     })
 }

@@ -70,6 +70,9 @@ pub const BARS: &[Bar] = &[
     bar("thread pool, 100,000 no-ops", 2, TOKIO, 4.0, None),
     bar("thread pool, 100,000 no-ops", 2, RatioAtLeast("rayon"), 1.0, None),
     bar("thread pool, 100,000 no-ops", 2, RatioAtLeast("crossbeam channel"), 1.0, None),
+    bar("thread pool, 100,000 no-ops, joined", 2, TOKIO, 4.0, None),
+    bar("thread pool, 100,000 no-ops, joined", 2, RatioAtLeast("rayon"), 1.0, None),
+    bar("thread pool, 100,000 no-ops, joined", 2, RatioAtLeast("crossbeam channel"), 1.0, None),
     bar("heap per idle task, future of 64 bytes", 1, CostAtMost, 128.0, None),
 ];
 
