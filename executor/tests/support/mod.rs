@@ -163,6 +163,15 @@ pub fn part(name: &str) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     command.process_group(0);
+    // SAFETY: signal(2) is async-signal-safe, and the closure does nothing else.
+    unsafe {
+        command.pre_exec(|| {
+            // Whoever started us may ignore Ctrl-C, as a shell does for what it starts in the
+            // background; that would be inherited, and a part that is to end of it would not.
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            Ok(())
+        })
+    };
     command
 }
 
