@@ -63,11 +63,6 @@ impl Manager {
 
     /// Until the pool is closed, its jobs are done and its workers are gone.
     pub(super) fn run(mut self) {
-        self.manage();
-        self.shared.dismiss_porter();
-    }
-
-    fn manage(&mut self) {
         while let Some(wake_at) = self.arrange() {
             let tickets: Vec<Ticket> = self.channels.keys().copied().collect();
             let mut fds = self.interests();
@@ -127,8 +122,9 @@ impl Manager {
         let mut crew = lock(&self.shared.crew);
         if crew.is_done() {
             if crew.is_empty() {
-                crew.phase = Phase::Ended;
                 drop(crew);
+                self.shared.see_handles_told();
+                lock(&self.shared.crew).phase = Phase::Ended;
                 self.shared.room.notify_all();
                 return None;
             }

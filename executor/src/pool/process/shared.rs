@@ -24,6 +24,7 @@ use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What submitters, handles and the manager share.
 pub(super) struct Shared {
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     bell: OwnedFd,
     /// Ends the sleep of the thread that attends to the answers while it waits.
     pub(super) waiter: WaiterBell,
+    /// How many jobs are over whose handles are being told. With `LAST`: the manager waits for that.
+    in_hand: AtomicUsize,
     /// Decodes long results. Its thread starts with the first one.
     porter: ThreadPool,
 }
@@ -41,6 +44,9 @@ pub(super) struct Shared {
 /// Results from this length on go to the porter. Up to here decoding takes no longer than other
 /// results may be made to wait: some milliseconds.
 const PORTERAGE: usize = 4 * 1024 * 1024;
+
+/// The highest bit of `in_hand`.
+const LAST: usize = 1 << (usize::BITS - 1);
 
 thread_local! {
     /// The pool (the address of its `Shared`) for which this thread runs user code.
@@ -54,6 +60,7 @@ impl Shared {
             room: Condvar::new(),
             bell: sys::eventfd()?,
             waiter: WaiterBell::new()?,
+            in_hand: AtomicUsize::new(0),
             porter: ThreadPool::builder()
                 .threads(1)
                 .name("tatkal-porter")
@@ -77,7 +84,12 @@ impl Shared {
     ) -> T {
         let mut out = Out::new();
         let answer = transition(&mut crew, &mut out);
-        crew.left(out.len());
+        let over = out.len();
+        crew.left(over);
+        if over > 0 {
+            // Relaxed: under the lock, and the manager looks after it has had the lock.
+            self.in_hand.fetch_add(over, Ordering::Relaxed);
+        }
         let wakes = std::mem::take(&mut crew.wakes);
         let has_news = !out.is_empty() || crew.phase != Phase::Open || crew.orphaned;
         let ring = crew.take_ring();
@@ -91,6 +103,10 @@ impl Shared {
             self.room.notify_all();
         }
         self.finish(out);
+        // Release: pairs with the Acquire in `see_handles_told`.
+        if over > 0 && self.in_hand.fetch_sub(over, Ordering::Release) == over | LAST {
+            self.ring();
+        }
         answer
     }
 
@@ -135,8 +151,16 @@ impl Shared {
         DELIVERING.get() == std::ptr::from_ref(self).addr()
     }
 
-    /// By the manager, as its last step: every handle has been told when this returns.
-    pub(super) fn dismiss_porter(&self) {
+    /// By the manager, when no jobs are left: every handle has been told when this returns, also
+    /// by the other threads that take answers in.
+    pub(super) fn see_handles_told(&self) {
+        // Acquire: pairs with the Release where they are told.
+        let mut in_hand = self.in_hand.fetch_or(LAST, Ordering::Acquire);
+        while in_hand & !LAST != 0 {
+            let _ = sys::poll(&mut [self.bell_interest()], None);
+            self.silence();
+            in_hand = self.in_hand.load(Ordering::Acquire);
+        }
         self.porter.shutdown(Shutdown::finish());
     }
 

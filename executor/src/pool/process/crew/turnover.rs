@@ -12,6 +12,7 @@
 
 use super::{Crew, Out, Phase};
 use crate::error::{JoinError, Limit, WorkerExit};
+use crate::pool::process::board::WAITER;
 use crate::pool::process::control::Ticket;
 use crate::pool::process::fork_server;
 use crate::pool::process::job::{Job, Outcome};
@@ -63,8 +64,11 @@ impl Crew {
         self.members.is_empty()
     }
 
-    /// A worker was asked for.
+    /// A worker was asked for. Its answers go to whoever takes in those of the others.
     pub(in crate::pool::process) fn expect(&mut self, ticket: Ticket, member: Member) {
+        if self.is_attended {
+            member.board.arm(WAITER); // T1: the manager does not arm it again meanwhile
+        }
         self.members.insert(ticket, member);
     }
 
