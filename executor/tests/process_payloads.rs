@@ -5,10 +5,12 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::process;
-use support::{Dice, fd_count, pool, until};
-use tatkal_executor::{JoinError, as_completed};
+use support::{Dice, fd_count, play_part, pool, until};
+use tatkal_executor::{ForkServer, JoinError, as_completed};
 
 tests![
+    parts: [queues_more_than_it_may_open],
+    more_large_arguments_can_wait_than_files_may_be_open,
     large_payloads_fill_both_directions_at_once,
     bytes_cross_whole_at_every_length,
     a_large_argument_survives_its_worker_and_is_run_by_another,
@@ -146,4 +148,33 @@ fn a_long_panic_and_a_long_reason_arrive_whole() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+fn queues_more_than_it_may_open() {
+    ForkServer::start().unwrap();
+    let few = libc::rlimit {
+        rlim_cur: 250,
+        rlim_max: 250,
+    };
+    // SAFETY: the call reads the limit, which lives through it.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &few) }, 0);
+    let pool = pool(2);
+    // Some are text: serde's way.
+    let bytes: Vec<_> = (0..600)
+        .map(|n| pool.submit(reversed, pattern(17_000 + n, n as u64)))
+        .collect();
+    let texts: Vec<_> = (0..600)
+        .map(|n| pool.submit(|text: String| text + "!", "x".repeat(17_000 + n)))
+        .collect();
+    for (n, handle) in bytes.into_iter().enumerate() {
+        let expected = reversed(pattern(17_000 + n, n as u64));
+        assert!(handle.join().unwrap() == expected, "job {n}");
+    }
+    for (n, handle) in texts.into_iter().enumerate() {
+        assert_eq!(handle.join().unwrap(), "x".repeat(17_000 + n) + "!");
+    }
+}
+
+fn more_large_arguments_can_wait_than_files_may_be_open() {
+    play_part("queues_more_than_it_may_open");
 }

@@ -18,8 +18,9 @@ use serde::de::DeserializeOwned;
 use std::any::Any;
 use std::io;
 
-/// Where a long payload goes: an empty file in memory, or one that was used before.
-pub(super) type Fresh<'stock> = dyn FnMut() -> io::Result<Memory> + 'stock;
+/// Where a long payload goes: an empty file in memory, or one that was used before. None: nowhere
+/// yet, it stays as bytes.
+pub(super) type Fresh<'stock> = dyn FnMut() -> io::Result<Option<Memory>> + 'stock;
 
 /// A payload that arrived.
 #[derive(Clone, Copy)]
@@ -67,12 +68,19 @@ pub(super) fn carry(bytes: Vec<u8>, fresh: &mut Fresh<'_>) -> Result<Payload, St
 }
 
 fn pack_long(parts: &[&[u8]], fresh: &mut Fresh<'_>) -> Result<Payload, String> {
-    let written = fresh().and_then(|mut memory| {
-        memory.write(parts)?;
-        Ok(memory)
+    let written = fresh().and_then(|memory| match memory {
+        Some(mut memory) => {
+            memory.write(parts)?;
+            Ok(Payload::Memory(memory))
+        }
+        None => Ok(Payload::Bytes(parts.concat())),
     });
-    let no_room = |error: io::Error| format!("there is no room for it: {error}");
-    written.map(Payload::Memory).map_err(no_room)
+    written.map_err(|error| format!("there is no room for it: {error}"))
+}
+
+/// For those who always take a new one.
+pub(super) fn new_memory() -> io::Result<Option<Memory>> {
+    Memory::new().map(Some)
 }
 
 /// Turns what crossed back into a value.
@@ -181,7 +189,7 @@ mod tests {
     use super::*;
 
     fn crossed<T: Serialize + DeserializeOwned + 'static>(value: &T) -> T {
-        match pack(value, &mut Memory::new).unwrap() {
+        match pack(value, &mut new_memory).unwrap() {
             Payload::Bytes(bytes) => unpack(Arrived::Bytes(&bytes)).unwrap(),
             Payload::Memory(memory) => unpack(Arrived::Memory(&memory)).unwrap(),
         }
@@ -200,7 +208,7 @@ mod tests {
             // The short way's form is postcard's.
             let long = encode(&bytes).unwrap();
             assert_eq!(unpack::<Vec<u8>>(Arrived::Bytes(&long)).unwrap(), bytes);
-            let Payload::Memory(memory) = pack(&vec![1_u8; BODY + 1], &mut Memory::new).unwrap()
+            let Payload::Memory(memory) = pack(&vec![1_u8; BODY + 1], &mut new_memory).unwrap()
             else {
                 panic!("not long");
             };

@@ -34,12 +34,14 @@ mod tests;
 mod turnover;
 
 use super::board::Board;
+use super::codec::{carry, new_memory};
 use super::control::Ticket;
 use super::job::{FIRST, Job, Outcome, RemoteJob};
 use super::member::{Clock, Heard, Member, Stage};
 use super::memory::Memory;
 use super::policy::Rules;
-use crate::error::JoinError;
+use super::wire::{BODY, Payload};
+use crate::error::{Crossing, JoinError};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -198,6 +200,7 @@ impl Crew {
                 return;
             };
             if let Some(job) = self.next_job(out)
+                && let Some(job) = self.settle_argument(job, out)
                 && let Err(job) = self.assign(ticket, job)
             {
                 self.put_back(vec![job]);
@@ -235,6 +238,29 @@ impl Crew {
             out.push((job.remote, Outcome::Husk));
         }
         None
+    }
+
+    /// A long argument that has waited as bytes is put into memory. There may be no room for it.
+    fn settle_argument(&mut self, mut job: Job, out: &mut Out) -> Option<Job> {
+        if let Payload::Bytes(bytes) = &mut job.argument
+            && bytes.len() > BODY
+        {
+            let bytes = std::mem::take(bytes);
+            let mut fresh = || match self.spare() {
+                Some(memory) => Ok(Some(memory)),
+                None => new_memory(),
+            };
+            match carry(bytes, &mut fresh) {
+                Ok(argument) => job.argument = argument,
+                Err(reason) => {
+                    let (crossing, reason) = (Crossing::EncodeArgument, reason.into_boxed_str());
+                    let failed = JoinError::Codec { crossing, reason };
+                    out.push((job.remote, Outcome::Failed(failed)));
+                    return None;
+                }
+            }
+        }
+        Some(job)
     }
 
     /// Who gets the next job: an idle worker; or, when all there can be are busy, the least busy.

@@ -181,15 +181,10 @@ impl Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pool::process::codec::{decode, encode};
-    use crate::pool::process::memory::Memory;
+    use crate::pool::process::codec::{decode, encode, new_memory};
 
     fn run(entry: &Entry, argument: &[u8]) -> (Kind, Vec<u8>) {
-        let reply = entry.run(
-            Arrived::Bytes(argument),
-            &Scene::default(),
-            &mut Memory::new,
-        );
+        let reply = entry.run(Arrived::Bytes(argument), &Scene::default(), &mut new_memory);
         let Payload::Bytes(bytes) = reply.payload else {
             panic!("no job here has a long result");
         };

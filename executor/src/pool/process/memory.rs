@@ -21,6 +21,7 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Messages of jobs that were taken back that a receiver passes over before it takes the sender
 /// for mad. The channel's socket buffer does not hold as many.
@@ -33,6 +34,13 @@ const KEEP: usize = 8 * 1024 * 1024;
 /// How many.
 const SPARES: usize = 2;
 
+/// So many may exist in a process until [`Memory::may_wait`] says no: each is a descriptor, and of
+/// those the program has a thousand, as a rule, and other uses for them.
+const WAITING: usize = 128;
+
+/// How many exist.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
 /// See the file head.
 #[derive(Debug)]
 pub(super) struct Memory {
@@ -43,8 +51,19 @@ pub(super) struct Memory {
 impl Memory {
     /// An empty one.
     pub(super) fn new() -> io::Result<Memory> {
-        let file = File::from(sys::memory(c"tatkal-payload")?);
-        Ok(Memory { file, length: 0 })
+        Ok(Memory::of(sys::memory(c"tatkal-payload")?, 0))
+    }
+
+    fn of(file: OwnedFd, length: usize) -> Memory {
+        // Relaxed, as everywhere: it is a number, and near enough.
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        let file = File::from(file);
+        Memory { file, length }
+    }
+
+    /// May one more be made for a job that only waits? Otherwise it is made when its turn comes.
+    pub(super) fn may_wait() -> bool {
+        COUNT.load(Ordering::Relaxed) < WAITING
     }
 
     /// Replaces what is in it by these bytes, one part after the other.
@@ -112,11 +131,16 @@ impl Memory {
                     .into_iter()
                     .next()
                     .ok_or_else(|| io::Error::from_raw_os_error(libc::EMFILE))?;
-                let file = File::from(file);
-                return Ok(Memory { file, length });
+                return Ok(Memory::of(file, length));
             }
         }
         Err(nonsense())
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        COUNT.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -14,10 +14,9 @@
 //!           end is told to the crew. It comes before all jobs, so its order is `FIRST`.
 //! Source    CPython's `BrokenProcessPool`. Next: `manager.rs`.
 
-use super::codec::carry;
+use super::codec::{carry, new_memory};
 use super::control::Ticket;
 use super::job::{FIRST, Job, Outcome, RemoteJob, result_of};
-use super::memory::Memory;
 use super::policy::Initializer;
 use super::shared::Shared;
 use crate::error::JoinError;
@@ -39,7 +38,7 @@ impl Initializer {
             remote: Box::new(Setup { shared, ticket }),
             order: FIRST,
             entry: self.entry,
-            argument: carry(self.argument.to_vec(), &mut Memory::new).map_err(io::Error::other)?,
+            argument: carry(self.argument.to_vec(), &mut new_memory).map_err(io::Error::other)?,
             policy: self.terms.policy(),
         })
     }

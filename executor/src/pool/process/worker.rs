@@ -29,7 +29,7 @@
 //! Next: `server.rs`.
 
 use super::board::{Board, MANAGER, SLOTS, Turn, WAITER};
-use super::codec::Arrived;
+use super::codec::{Arrived, new_memory};
 use super::entry::{Entry, Reply};
 use super::image::Images;
 use super::limits::Limits;
@@ -151,8 +151,8 @@ impl Desk {
         let mut fresh = || {
             let mut spares = spares.borrow_mut();
             match spares.iter().position(|(number, _)| board.is_read(*number)) {
-                Some(index) => Ok(spares.swap_remove(index).1),
-                None => Memory::new(),
+                Some(index) => Ok(Some(spares.swap_remove(index).1)),
+                None => new_memory(),
             }
         };
         let mut run = |argument: Arrived<'_>| match Entry::at(entry, &self.images) {

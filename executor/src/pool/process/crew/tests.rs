@@ -7,8 +7,7 @@
 use super::*;
 use crate::error::JoinError;
 use crate::pool::process::board::Turn;
-use crate::pool::process::codec::carry;
-use crate::pool::process::memory::Memory;
+use crate::pool::process::codec::{carry, new_memory};
 use crate::pool::process::policy::{OnDeath, Terms};
 use crate::pool::process::sys;
 use crate::pool::process::wire::{BODY, Kind, Payload};
@@ -233,7 +232,7 @@ impl Walk {
             remote,
             order: 0,
             entry: index as u64,
-            argument: carry(argument, &mut Memory::new).unwrap(),
+            argument: carry(argument, &mut new_memory).unwrap(),
             policy: terms.policy(),
         };
         if self.crew.phase == Phase::Open {
@@ -326,7 +325,7 @@ impl Walk {
                 0 => vec![1; BODY + 1],
                 _ => vec![1; job as usize % 200],
             };
-            let result = carry(result, &mut Memory::new).unwrap();
+            let result = carry(result, &mut new_memory).unwrap();
             if let Payload::Memory(memory) = &result {
                 memory.send(&worker.channel, number, false).unwrap();
             }

@@ -15,7 +15,7 @@ use super::{ProcessPool, wait};
 use crate::block_on::refuse_if_entered;
 use crate::error::{Crossing, JoinError};
 use crate::pool::executor::{Portable, refuse_captures};
-use crate::pool::process::codec::{pack, panicked};
+use crate::pool::process::codec::{new_memory, pack, panicked};
 use crate::pool::process::crew::Phase;
 use crate::pool::process::entry::Entry;
 use crate::pool::process::fork_server;
@@ -176,8 +176,9 @@ impl ProcessPool {
         let (promise, handle) = promise(Link(self.shared.clone()));
         let remote: Box<dyn RemoteJob> = Box::new(promise);
         let mut fresh = || match lock(&self.shared.crew).spare() {
-            Some(memory) => Ok(memory),
-            None => Memory::new(),
+            Some(memory) => Ok(Some(memory)),
+            None if Memory::may_wait() => new_memory(),
+            None => Ok(None),
         };
         let reason = match catch(|| pack(argument, &mut fresh)) {
             Ok(Ok(argument)) if Entry::at(entry.address(), &self.images).is_some() => {
