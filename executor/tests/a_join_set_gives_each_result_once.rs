@@ -333,3 +333,68 @@ fn a_handle_that_has_given_its_result_is_refused() {
         "{message}"
     );
 }
+
+/// Calls a closure when it is called, and another when it is dropped.
+struct Calls<W: Fn(), D: Fn()>(W, D);
+
+impl<W: Fn() + Send + Sync, D: Fn() + Send + Sync> std::task::Wake for Calls<W, D> {
+    fn wake(self: std::sync::Arc<Self>) {
+        (self.0)();
+    }
+}
+
+impl<W: Fn(), D: Fn()> Drop for Calls<W, D> {
+    fn drop(&mut self) {
+        (self.1)();
+    }
+}
+
+#[test]
+fn a_handle_that_finishes_as_it_is_taken_in_is_given_once() {
+    within_a_minute(|| {
+        let pool = ThreadPool::new(1);
+        let gate = std::sync::Mutex::new(Gate::new());
+        let pass = gate.lock().unwrap().pass();
+        let mut handle = pool.submit(move || pass.wait());
+        let abort = handle.abort_handle();
+        // The waker that the set's replaces: as it goes, the job ends.
+        let ends_the_job = move || {
+            gate.lock().unwrap().open();
+            wait_until(|| abort.is_finished());
+            panic!("in drop");
+        };
+        let waker = std::sync::Arc::new(Calls(|| {}, ends_the_job)).into();
+        let polled = pin!(&mut handle).poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        drop(waker); // the handle has the last one
+        let mut set = JoinSet::new();
+        set.insert(handle);
+        block_on(set.join_next()).unwrap().unwrap();
+        drop(pool); // what its thread had to say is said
+        let pool = ThreadPool::new(1);
+        let mut gate = Gate::new();
+        let pass = gate.pass();
+        set.insert(pool.submit(move || pass.wait()));
+        assert!(set.try_join_next().is_none(), "the next one still runs");
+        gate.open();
+        block_on(set.join_next()).unwrap().unwrap();
+        assert!(set.is_empty());
+    });
+}
+
+#[test]
+fn a_waiter_that_panics_as_it_is_woken_costs_no_result() {
+    let mut set = JoinSet::new();
+    let executor = LocalExecutor::default();
+    set.insert(executor.spawn_local(async { 1 }));
+    let waker = std::sync::Arc::new(Calls(|| panic!("in wake"), || {})).into();
+    let polled = set.poll_join_next(&mut Context::from_waker(&waker));
+    assert!(polled.is_pending());
+    set.insert(Sequential::new().submit(|()| 2, ()));
+    executor.block_on(async {
+        for n in [2, 1] {
+            assert_eq!(set.join_next().await.unwrap().unwrap(), n);
+        }
+        assert!(set.join_next().await.is_none());
+    });
+}

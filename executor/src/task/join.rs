@@ -175,13 +175,20 @@ impl<T> JoinHandle<T> {
     }
 
     /// Has `waker` called when the work finishes, once. False: it has finished, and `waker` will
-    /// not be called. A later call, or a poll, replaces the waker.
-    pub(crate) fn wake_at_completion(&mut self, waker: &Waker) -> bool {
-        // A handle that has given its result counts as finished, as in `is_finished`.
-        self.task.as_ref().is_some_and(|task| {
-            let state = task.header().state.load();
-            !state.is_complete() && register(task, state, waker)
-        })
+    /// not be called. A later call, or a poll, replaces the waker: the one that it replaces is
+    /// given back, for its drop is user code, whose panic must not hide the answer.
+    pub(crate) fn wake_at_completion(&mut self, waker: &Waker) -> (bool, Option<Waker>) {
+        match &self.task {
+            Some(task) => {
+                let state = task.header().state.load();
+                if state.is_complete() {
+                    return (false, None);
+                }
+                register(task, state, waker)
+            }
+            // A handle that has given its result counts as finished, as in `is_finished`.
+            None => (false, None),
+        }
     }
 
     /// Takes the output of a complete task and gives up the reference.
@@ -244,8 +251,9 @@ fn abort(task: &Task) {
     unsafe { (task.header().vtable.abort)(task.as_raw()) }
 }
 
-/// True when `waker` will be called at completion; false when the task is complete.
-fn register(task: &Task, state: Snapshot, waker: &Waker) -> bool {
+/// True when `waker` will be called at completion; false when the task is complete. And the waker
+/// that was there before.
+fn register(task: &Task, state: Snapshot, waker: &Waker) -> (bool, Option<Waker>) {
     let header = task.header();
     // SAFETY: our reference keeps the cell alive.
     let field: &JoinWaker = unsafe { (header.vtable.join_waker)(task.as_raw()).as_ref() };
@@ -253,19 +261,17 @@ fn register(task: &Task, state: Snapshot, waker: &Waker) -> bool {
         // SAFETY: I4: while the bit is set everyone only reads the field.
         let same = field.with(|stored| unsafe { &*stored }.as_ref().unwrap().will_wake(waker));
         if same {
-            return true;
+            return (true, None);
         }
         if !header.state.unset_join_waker() {
-            return false;
+            return (false, None);
         }
     }
-    // Clone before the write, drop the old one after all else: both are user code, and may panic.
+    // Clone before the write: it is user code, and may panic.
     let new = Some(waker.clone());
     // SAFETY: I4: the bit is clear and only the handle sets it, so the field is ours.
     let old = field.with_mut(|stored| unsafe { stored.replace(new) });
-    let registered = header.state.set_join_waker();
-    drop(old);
-    registered
+    (header.state.set_join_waker(), old)
 }
 
 impl<T> Future for JoinHandle<T> {
@@ -278,7 +284,9 @@ impl<T> Future for JoinHandle<T> {
             "JoinHandle polled after it gave its result"
         );
         ready!(budget::poll_proceed(cx));
-        if self.wake_at_completion(cx.waker()) {
+        let (waits, replaced) = self.wake_at_completion(cx.waker());
+        drop(replaced);
+        if waits {
             return Poll::Pending;
         }
         budget::spend();

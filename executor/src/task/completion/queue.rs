@@ -21,7 +21,6 @@ use crate::sync::{Mutex, lock};
 use crate::task::join::JoinHandle;
 use std::collections::VecDeque;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -68,7 +67,8 @@ impl Shared {
             inbox.waiter.take()
         };
         if let Some(waiter) = waiter {
-            waiter.wake();
+            // Its panic is not for who brings a place: a set whose handle is not in it yet, say.
+            contain(|| waiter.wake());
         }
     }
 }
@@ -91,13 +91,11 @@ impl CompletionQueue {
     /// already (or has given its result).
     pub(crate) fn watch<T>(&self, place: usize, handle: &mut JoinHandle<T>) {
         let notice = self.notice(place);
-        // A waker that the handle was polled with before goes now, which is user code. The notice
-        // is registered by then, and asking again says so.
-        let watched = catch_unwind(AssertUnwindSafe(|| handle.wake_at_completion(&notice)));
-        let watched = watched.unwrap_or_else(|payload| {
-            contain(|| drop(payload));
-            handle.wake_at_completion(&notice)
-        });
+        let (watched, replaced) = handle.wake_at_completion(&notice);
+        // The waker that the handle was polled with before, which is user code: its panic must not
+        // keep us from what follows. (To ask again after it would not do: the handle may have
+        // finished meanwhile, and its place would come out twice.)
+        contain(|| drop(replaced));
         if !watched {
             self.shared.push(place);
         }
