@@ -410,3 +410,27 @@ fn a_body_without_an_executor_cannot_spawn_and_the_group_ends() {
     });
     assert!(message.contains("there is no executor"), "{message}");
 }
+
+#[test]
+fn a_scope_whose_waker_panics_does_not_hurt_who_spawns() {
+    struct Grumpy;
+    impl std::task::Wake for Grumpy {
+        fn wake(self: Arc<Self>) {
+            panic!("in wake");
+        }
+    }
+    let (give, spawner) = std::sync::mpsc::channel();
+    let mut scope = pin!(TaskGroup::scope(async |group| {
+        give.send(group.spawner()).unwrap();
+        pending::<Result<(), Infallible>>().await
+    }));
+    let waker = Arc::new(Grumpy).into();
+    let mut poll = || scope.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(poll().is_pending());
+    let spawner: GroupSpawner<(), Infallible> = spawner.recv().unwrap();
+    // The scope is woken while this spawn unwinds: a second panic would end the process.
+    let message = message_of_panic(|| drop(spawner.spawn(async { Ok(()) })));
+    assert!(message.contains("there is no executor"), "{message}");
+    assert!(poll().is_pending());
+    spawner.insert(ThreadPool::new(1).submit(|| Ok(())));
+}

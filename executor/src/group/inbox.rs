@@ -252,6 +252,7 @@ impl<T, E> Drop for Place<'_, T, E> {
 
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
-        waker.wake();
+        // Its panic is not for who comes by: he may be unwinding.
+        contain(|| waker.wake());
     }
 }
