@@ -250,3 +250,38 @@ fn a_shutdown_that_a_poll_holds_up_says_so_and_ends_with_it() {
     assert!(matches!(task.join(), Err(JoinError::Cancelled)));
     assert_eq!(drops.count(), 1);
 }
+
+#[test]
+fn what_a_hook_wakes_or_spawns_runs_though_the_worker_was_going_to_sleep() {
+    for spawns in [false, true] {
+        let waiting = Arc::new(Mutex::new(None::<Waker>));
+        let (done, ended) = std::sync::mpsc::channel();
+        let executor = MultiBuilder::new(1)
+            .on_thread_park({
+                let waiting = waiting.clone();
+                move || {
+                    let waker = waiting.lock().unwrap().take();
+                    match waker {
+                        Some(waker) if spawns => spawn(async move { waker.wake() }).detach(),
+                        Some(waker) => waker.wake(),
+                        None => {}
+                    }
+                }
+            })
+            .build(Parker::new())
+            .unwrap();
+        let mut polls = 0;
+        let task = executor.handle().spawn(std::future::poll_fn(move |cx| {
+            polls += 1;
+            if polls > 1 {
+                return std::task::Poll::Ready(());
+            }
+            *waiting.lock().unwrap() = Some(cx.waker().clone());
+            std::task::Poll::Pending
+        }));
+        // On a thread of its own: if the task is lost, waiting for it must not last for ever.
+        thread::spawn(move || done.send(task.join()));
+        let ended = ended.recv_timeout(Duration::from_secs(60));
+        ended.expect("the task was left behind").unwrap();
+    }
+}

@@ -57,7 +57,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let shared = current().map_or(ptr::null(), |worker| ptr::from_ref(worker.shared()));
+    let shared = current().map_or(ptr::null(), |worker| Arc::as_ptr(worker.shared()));
     // SAFETY: this thread's worker holds a reference to the executor.
     unsafe { spawn_on(shared, future) }
 }

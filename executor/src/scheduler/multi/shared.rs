@@ -102,6 +102,12 @@ impl Remote {
         self.swap_next(new)
     }
 
+    /// Is there something in the next slot? Owner only.
+    pub(super) fn has_next(&self) -> bool {
+        // Relaxed: only the owner fills the slot.
+        !self.next.load(Ordering::Relaxed).is_null()
+    }
+
     /// Takes what is in the next slot.
     #[inline]
     pub(super) fn take_next(&self) -> Option<Runnable> {

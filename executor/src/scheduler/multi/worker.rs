@@ -86,7 +86,7 @@ pub(super) fn current() -> Option<&'static Worker> {
 /// Calls `f` with this thread's worker if it is one of `shared`'s.
 #[inline]
 pub(super) fn with_current<R>(shared: *const Shared, f: impl FnOnce(Option<&Worker>) -> R) -> R {
-    f(current().filter(|worker| ptr::eq(worker.shared(), shared)))
+    f(current().filter(|worker| ptr::eq(Arc::as_ptr(worker.shared()), shared)))
 }
 
 /// Clears CURRENT also when a worker unwinds.
@@ -121,7 +121,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
@@ -333,6 +333,10 @@ impl Worker {
     fn sleep(&self) {
         let shared = &*self.shared;
         self.pass_on();
+        // What the hook woke or spawned is ours, and no other worker hears of our next slot.
+        if self.remote().has_next() || !self.remote().queue.is_empty() {
+            return;
+        }
         if shared
             .idle
             .fall_asleep(self.index, self.searching.replace(false))
