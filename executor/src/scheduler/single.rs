@@ -122,7 +122,7 @@ impl LocalExecutor {
         F::Output: 'static,
     {
         // SAFETY: `LocalExecutor` does not leave its owner's thread.
-        unsafe { self.shared.spawn_here(future) }
+        unsafe { self.shared.new_home().spawn_here(future) }
     }
 
     /// How many tasks are alive: spawned here, or from other threads, and not complete.
@@ -262,7 +262,7 @@ impl SpawnHandle {
     {
         if self.shared.is_current() {
             // SAFETY: CURRENT names this executor only on the owner's thread.
-            return unsafe { self.shared.spawn_here(future) };
+            return unsafe { self.shared.clone().spawn_here(future) };
         }
         let (runnable, handle, task) = new_listed_task(Plain(future), self.shared.clone());
         // On refusal the runnable cancels the task as it is dropped; the future is `Send`.

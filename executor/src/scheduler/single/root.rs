@@ -34,10 +34,9 @@ pub(super) struct RootWaker<'a> {
 
 impl<'a> RootWaker<'a> {
     pub(super) fn new(owner: &'a Owner) -> Self {
-        let shared: &Shared = owner;
-        // SAFETY: WAKER's functions take pointers to a `Shared`. This waker is not dropped, and
-        // the borrow outlives it.
-        let waker = unsafe { Waker::from_raw(raw(NonNull::from(shared))) };
+        // SAFETY: WAKER's functions take an owner's pointers. This waker is not dropped, and the
+        // borrow outlives it.
+        let waker = unsafe { Waker::from_raw(raw(owner.as_raw())) };
         Self {
             waker: ManuallyDrop::new(waker),
             owner,
@@ -80,33 +79,33 @@ fn raw(shared: NonNull<Shared>) -> RawWaker {
 }
 
 /// # Safety
-/// `data` came from `raw`, and its waker's reference (or borrow) is still there.
-unsafe fn shared<'a>(data: *const ()) -> &'a Shared {
-    // SAFETY: by the caller; `Shared` is only ever shared.
-    unsafe { &*data.cast() }
+/// `data` came from `raw`.
+unsafe fn pointer(data: *const ()) -> NonNull<Shared> {
+    // SAFETY: `raw` was given a NonNull.
+    unsafe { NonNull::new_unchecked(data.cast_mut().cast()) }
 }
 
 unsafe fn clone(data: *const ()) -> RawWaker {
-    // SAFETY: std calls this with a live waker's data.
-    raw(unsafe { shared(data) }.new_home().into_raw())
+    // SAFETY: std calls this with the data of a live waker, which has a reference (or a borrow).
+    raw(unsafe { Home::new(pointer(data)) }.into_raw())
 }
 
 /// (6) The waker is called and consumed.
 unsafe fn wake(data: *const ()) {
     // SAFETY: std calls this with a live waker's data and gives its reference up to us.
-    let home = unsafe { Home::from_raw(NonNull::from(shared(data))) };
+    let home = unsafe { Home::from_raw(pointer(data)) };
     home.wake_root();
 }
 
 /// (6) The waker is called and stays.
 unsafe fn wake_by_ref(data: *const ()) {
-    // SAFETY: std calls this with a live waker's data.
-    unsafe { shared(data) }.wake_root();
+    // SAFETY: as in `clone`; `Shared` is only ever shared.
+    unsafe { pointer(data).as_ref() }.wake_root();
 }
 
 unsafe fn drop_waker(data: *const ()) {
     // SAFETY: as in `wake`.
-    drop(unsafe { Home::from_raw(NonNull::from(shared(data))) });
+    drop(unsafe { Home::from_raw(pointer(data)) });
 }
 
 impl Shared {

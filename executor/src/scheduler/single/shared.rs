@@ -5,6 +5,7 @@
 //!           the main future (`Home`).
 //! Holds     CURRENT names an executor only on its owner's thread, and only while its `Owner` is
 //!           borrowed: so whoever finds its executor there may touch what is the owner's.
+//!           A `Home` may free, so its pointer is always a copy of the owner's, never a borrow's.
 //! Next: `root.rs`.
 
 use super::super::fifo::Fifo;
@@ -113,6 +114,16 @@ impl Owner {
             shared: NonNull::from(Box::leak(Box::new(shared))),
         }
     }
+
+    pub(super) fn as_raw(&self) -> NonNull<Shared> {
+        self.shared
+    }
+
+    /// A reference for others.
+    pub(super) fn new_home(&self) -> Home {
+        // SAFETY: made by `new`, and ours.
+        unsafe { Home::new(self.shared) }
+    }
 }
 
 impl Deref for Owner {
@@ -137,14 +148,56 @@ impl Drop for Owner {
 }
 
 impl Home {
+    /// One more reference.
+    ///
+    /// # Safety
+    /// `Owner::new` made the pointer, and somebody has a reference meanwhile.
+    #[inline]
+    pub(super) unsafe fn new(shared: NonNull<Shared>) -> Self {
+        // SAFETY: alive, by the caller; and as in `drop`.
+        unsafe {
+            let now = shared.as_ref();
+            now.count.up(now.is_current());
+        }
+        Self { shared }
+    }
+
     pub(super) fn into_raw(self) -> NonNull<Shared> {
         ManuallyDrop::new(self).shared
     }
 
     /// # Safety
-    /// The caller gives up one reference, one that `into_raw` returned or `up` counted.
+    /// The caller gives up one reference, one that `into_raw` returned.
     pub(super) unsafe fn from_raw(shared: NonNull<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// Spawns on this executor; the task keeps this reference.
+    ///
+    /// # Safety
+    /// The caller is on the owner's thread, and the executor exists.
+    #[inline]
+    pub(super) unsafe fn spawn_here<F: Future + 'static>(self, future: F) -> JoinHandle<F::Output>
+    where
+        F::Output: 'static,
+    {
+        // SAFETY: alive, by the caller.
+        let shared = unsafe { self.shared.as_ref() };
+        let (runnable, handle, task) = new_listed_task(Plain(future), self);
+        // SAFETY: the owner's thread; moving pointers runs no user code.
+        let refused = unsafe {
+            shared.with_local(|local| {
+                if local.closed {
+                    return Some((runnable, task));
+                }
+                local.live.insert(task);
+                local.queue.push(runnable);
+                None
+            })
+        };
+        // Shutting down: the runnable cancels the task as it is dropped, here, by its owner.
+        drop(refused);
+        handle
     }
 }
 
@@ -161,7 +214,8 @@ impl Deref for Home {
 impl Clone for Home {
     #[inline]
     fn clone(&self) -> Self {
-        self.new_home()
+        // SAFETY: our reference.
+        unsafe { Self::new(self.shared) }
     }
 }
 
@@ -178,16 +232,6 @@ impl Drop for Home {
 }
 
 impl Shared {
-    /// One more reference.
-    #[inline]
-    pub(super) fn new_home(&self) -> Home {
-        // SAFETY: as in `Home::drop`. We are borrowed, so there is a reference to make it from.
-        unsafe { self.count.up(self.is_current()) }
-        Home {
-            shared: NonNull::from(self),
-        }
-    }
-
     /// # Safety
     /// The caller is on the owner's thread. `f` runs no user code: it would come back here.
     #[inline]
@@ -268,29 +312,6 @@ impl Shared {
             });
         }
     }
-
-    /// # Safety
-    /// The caller is on the owner's thread.
-    pub(super) unsafe fn spawn_here<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output>
-    where
-        F::Output: 'static,
-    {
-        let (runnable, handle, task) = new_listed_task(Plain(future), self.new_home());
-        // SAFETY: the owner's thread; moving pointers runs no user code.
-        let refused = unsafe {
-            self.with_local(|local| {
-                if local.closed {
-                    return Some((runnable, task));
-                }
-                local.live.insert(task);
-                local.queue.push(runnable);
-                None
-            })
-        };
-        // Shutting down: the runnable cancels the task as it is dropped, here, by its owner.
-        drop(refused);
-        handle
-    }
 }
 
 impl Schedule for Home {
@@ -339,13 +360,12 @@ pub(in crate::scheduler) fn spawn_here<F: Future + 'static>(
 where
     F::Output: 'static,
 {
-    let shared = CURRENT.get();
-    if shared.is_null() {
+    let Some(shared) = NonNull::new(CURRENT.get().cast_mut()) else {
         return Err(future);
-    }
-    // SAFETY: CURRENT is set only while the executor's `Owner` lives (`Current` borrows it), and
-    // only on the owner's thread.
-    Ok(unsafe { (*shared).spawn_here(future) })
+    };
+    // SAFETY: CURRENT is set only while the executor's `Owner` lives (`Current` borrows it), to a
+    // copy of its pointer, and only on the owner's thread.
+    Ok(unsafe { Home::new(shared).spawn_here(future) })
 }
 
 /// The thread is inside an executor until this is dropped; then inside the one before it.
