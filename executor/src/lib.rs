@@ -67,7 +67,10 @@ pub use pool::{
     ThreadPoolBuilder, TrySubmitError, available_cpus,
 };
 #[cfg(all(target_os = "linux", not(loom)))]
-pub use pool::{ForkServer, Jobs, OnDeath, ProcessPool, ProcessPoolBuilder};
+pub use pool::{
+    ForkServer, JobPhases, Jobs, OnDeath, ProcessPool, ProcessPoolBuilder, ProcessPoolMetrics,
+    ProcessWork, ProcessWorkerMetrics,
+};
 pub use scheduler::{
     LocalExecutor, MultiBuilder, MultiExecutor, MultiHandle, SpawnGuard, SpawnHandle, StillRunning,
     WorkerMetrics, YieldNow, spawn, spawn_local, yield_now,

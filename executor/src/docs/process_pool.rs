@@ -159,6 +159,44 @@
 //! its line end, as in `print!("{}", line + "\n")`. To a pipe, the kernel keeps one write together
 //! up to 4096 bytes. Longer lines can be torn by those of another worker.
 //!
+//! # Why is it slower than threads?
+//!
+//! A job for a thread is a pointer. A job for a process is bytes that somebody makes, carries and
+//! reads again, and so is its result. Whether that matters depends on the job, so the pool can say
+//! where the time goes: one that was told to [`measure`] sorts every moment of a job, from the begin
+//! of `submit` until the handle is told, into one of five [phases].
+//!
+//! | phase | what it is | large when | then |
+//! |---|---|---|---|
+//! | encode | argument and result become bytes | data is large, or of many small parts | send a `Vec<u8>`, or the name of a file |
+//! | queue | until a worker is free | there is more work than CPUs, or workers are being made | nothing is wrong: threads would wait as well |
+//! | transfer | waking the worker, the way there, the way back, waking the program | jobs are short, or come one at a time | make them longer; hand in many before the first is joined |
+//! | run | the function | it is the work | with threads it takes as long, or longer when they share a lock |
+//! | decode | the bytes become values again | as with encode | as with encode |
+//!
+//! With threads there is the queue and the run, and of the transfer the waking. What is left is the
+//! price of the other process.
+//!
+//! ```
+//! # fn main() -> std::io::Result<()> {
+//! use tatkal_executor::{Executor, ProcessPool};
+//! let pool = ProcessPool::builder().workers(2).measure(true).build()?;
+//! let sum = |numbers: Vec<u64>| numbers.iter().sum::<u64>();
+//! assert!(pool.map(sum, (1..100).map(|n| (0..n).collect())).all(|sum| sum.is_ok()));
+//!
+//! let metrics = pool.metrics();
+//! let phases = metrics.phases.expect("it measures");
+//! let work = phases.total() - phases.queue;
+//! let share = |phase: std::time::Duration| 100.0 * phase.as_secs_f64() / work.as_secs_f64();
+//! println!("{:.0} % of the time was work", share(phases.run));
+//! println!("{:.0} % went into bytes", share(phases.encode + phases.decode));
+//! println!("{} bytes there", metrics.total().bytes_in);
+//! # Ok(()) }
+//! ```
+//!
+//! [`ProcessPool::metrics`] also says of each worker how many jobs it has done, how many bytes
+//! went in and came out, its CPU time and its memory: without `measure`, too.
+//!
 //! # The rules, and what each prevents
 //!
 //! | rule | without it |
@@ -182,6 +220,9 @@
 //! # Reading on
 //! In the source, `pool/process/mod.rs` has the reading order.
 //!
+//! [`measure`]: crate::ProcessPoolBuilder::measure
+//! [phases]: crate::JobPhases
+//! [`ProcessPool::metrics`]: crate::ProcessPool::metrics
 //! [`OnDeath`]: crate::OnDeath
 //! [`ForkServer`]: crate::ForkServer
 //! [`Portable`]: crate::Portable

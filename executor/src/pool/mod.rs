@@ -27,6 +27,9 @@ mod thread;
 pub use cpus::available_cpus;
 pub use executor::{Executor, Map, Portable, Shutdown};
 #[cfg(all(target_os = "linux", not(loom)))]
-pub use process::{ForkServer, Jobs, OnDeath, ProcessPool, ProcessPoolBuilder};
+pub use process::{
+    ForkServer, JobPhases, Jobs, OnDeath, ProcessPool, ProcessPoolBuilder, ProcessPoolMetrics,
+    ProcessWork, ProcessWorkerMetrics,
+};
 pub use sequential::Sequential;
 pub use thread::{Scope, ScopedHandle, ThreadPool, ThreadPoolBuilder, TrySubmitError};

@@ -34,7 +34,7 @@
 //! Source    io_uring's submission queue, LMAX's disruptor. Next: `image.rs`.
 
 use super::bell::{Bell, NOBODY};
-use super::scene::Scene;
+use super::scene::{Laps, Scene};
 use super::slot::{SlotWord, State};
 use super::sys;
 use super::wire::{BODY, Kind, MAX_PAYLOAD, Payload};
@@ -69,6 +69,7 @@ struct Page {
     answers: Line<Bell>,
     scene: Line<Scene>,
     slots: [Slot; SLOTS],
+    laps: [SlotLaps; SLOTS],
     bodies: [UnsafeCell<[u8; BODY]>; SLOTS],
 }
 
@@ -89,6 +90,16 @@ struct Slot {
 }
 
 const _: () = assert!(size_of::<Slot>() == 128);
+
+/// `Laps` of the job in a slot, where jobs are measured. Not in the slot: its two cache lines are full,
+/// and most pools do not measure.
+#[repr(C)]
+struct SlotLaps {
+    decode_ns: AtomicU64,
+    run_ns: AtomicU64,
+    encode_ns: AtomicU64,
+    done_ns: AtomicU64,
+}
 
 /// What the pool finds in a slot.
 #[derive(Debug, PartialEq, Eq)]
@@ -142,6 +153,8 @@ impl Drop for Loan {
 /// See the file head.
 pub(super) struct Board {
     page: NonNull<Page>,
+    /// The pool's side: jobs are measured.
+    measures: bool,
 }
 
 // SAFETY: the page is atomics, and bytes whose owner the slots' words name (L4); the mapping
@@ -166,7 +179,10 @@ impl Board {
         // The mapping is page-aligned, large enough, and zeroed at birth, which is valid for
         // everything in it; the seals keep it from shrinking.
         let page = sys::map_shared(file, size_of::<Page>())?.cast();
-        Ok(Board { page })
+        Ok(Board {
+            page,
+            measures: false,
+        })
     }
 
     fn page(&self) -> &Page {
@@ -176,6 +192,10 @@ impl Board {
 
     fn slot(&self, number: u64) -> &Slot {
         &self.page().slots[(number % SLOTS as u64) as usize]
+    }
+
+    fn slot_laps(&self, number: u64) -> &SlotLaps {
+        &self.page().laps[(number % SLOTS as u64) as usize]
     }
 
     /// Where a payload of this length lies.
@@ -270,6 +290,29 @@ impl Board {
         bytes
     }
 
+    /// Before there is a worker: its jobs are to be measured.
+    pub(super) fn measure(&mut self) {
+        self.measures = true;
+        self.scene().measure();
+    }
+
+    /// Are they? (A copy beside the page, whose line the worker writes to.)
+    pub(super) fn is_measured(&self) -> bool {
+        self.measures
+    }
+
+    /// How long the parts of job `number`, which is answered, took. Numbers to distrust.
+    pub(super) fn laps(&self, number: u64) -> Laps {
+        let laps = self.slot_laps(number);
+        // Relaxed, here and in `answer`: the slot's word is set after, and read before.
+        Laps {
+            decode_ns: laps.decode_ns.load(Ordering::Relaxed),
+            run_ns: laps.run_ns.load(Ordering::Relaxed),
+            encode_ns: laps.encode_ns.load(Ordering::Relaxed),
+            done_ns: laps.done_ns.load(Ordering::Relaxed),
+        }
+    }
+
     /// What the worker was doing when it died; by the worker, what it is doing.
     pub(super) fn scene(&self) -> &Scene {
         &self.page().scene.0
@@ -326,6 +369,13 @@ impl Board {
     pub(super) fn answer(&self, number: u64, kind: Kind, result: &Payload, took: Duration) -> u32 {
         let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.slot(number).took_ns.store(took_ns, Ordering::Relaxed);
+        if self.scene().is_measured() {
+            let (laps, there) = (self.scene().take_laps(), self.slot_laps(number));
+            there.decode_ns.store(laps.decode_ns, Ordering::Relaxed);
+            there.run_ns.store(laps.run_ns, Ordering::Relaxed);
+            there.encode_ns.store(laps.encode_ns, Ordering::Relaxed);
+            there.done_ns.store(laps.done_ns, Ordering::Relaxed);
+        }
         self.write(number, kind, result);
         self.slot(number).word.answer(number);
         self.page().answers.0.ring()

@@ -122,6 +122,14 @@ impl ProcessPoolBuilder {
         self
     }
 
+    /// Notes where the time of the jobs goes:
+    /// [`ProcessPoolMetrics::phases`](crate::ProcessPoolMetrics::phases). Off at first, because it
+    /// costs every job nine looks at the clock and a short lock.
+    pub fn measure(mut self, whether: bool) -> Self {
+        self.rules.measure = whether;
+        self
+    }
+
     /// What every new worker does before its first job: to load what all jobs need into statics,
     /// say. Function and argument cross like those of a job, and the pool's
     /// [`timeout`](Self::timeout) holds for it too.

@@ -6,7 +6,7 @@
 //!   pool    ── Fork 3 + [channel, board, 2 bells] ──────> server
 //!   pool    <── Forked 3, pid 4711 (or ForkFailed 3) ──── server
 //!   pool    ── Kill 3, SIGKILL ─────────────────────────> server
-//!   pool    <── Exited 3, status ──────────────────────── server     once per Forked, always
+//!   pool    <── Exited 3, status, CPU time ────────────── server     once per Forked, always
 //! ```
 //!
 //! A line is a SOCK_SEQPACKET socketpair: one message is one packet, never cut and never glued, so
@@ -26,8 +26,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 /// A pool's name for one of its workers; never used twice.
 pub(super) type Ticket = u64;
 
-/// Three words on the wire: what, whose, and a number.
-const WORDS: usize = 3;
+/// Four words on the wire: what, whose, and two numbers.
+const WORDS: usize = 4;
 const BYTES: usize = WORDS * 8;
 
 /// To the server.
@@ -50,8 +50,9 @@ pub(super) enum Event {
     Forked(Ticket, libc::pid_t),
     /// There is no such worker, for the reason of this errno.
     ForkFailed(Ticket, libc::c_int),
-    /// The worker is dead and reaped; its raw wait status.
-    Exited(Ticket, libc::c_int),
+    /// The worker is dead and reaped; its raw wait status, and the CPU time that it used, in
+    /// nanoseconds.
+    Exited(Ticket, libc::c_int, u64),
 }
 
 /// Something that is one packet.
@@ -63,19 +64,19 @@ pub(super) trait Message: Copy {
 impl Message for Request {
     fn encode(self) -> [u64; WORDS] {
         match self {
-            Request::Attach => [1, 0, 0],
-            Request::Fork(ticket) => [2, ticket, 0],
-            Request::Kill(ticket, signal) => [3, ticket, signal as u64],
-            Request::Limit(limits) => [4, limits.memory_bytes, limits.cpu_s],
+            Request::Attach => [1, 0, 0, 0],
+            Request::Fork(ticket) => [2, ticket, 0, 0],
+            Request::Kill(ticket, signal) => [3, ticket, signal as u64, 0],
+            Request::Limit(limits) => [4, limits.memory_bytes, limits.cpu_s, 0],
         }
     }
 
     fn decode(words: [u64; WORDS]) -> Option<Self> {
         match words {
-            [1, 0, 0] => Some(Request::Attach),
-            [2, ticket, 0] => Some(Request::Fork(ticket)),
-            [3, ticket, signal] => Some(Request::Kill(ticket, signal as libc::c_int)),
-            [4, memory_bytes, cpu_s] => Some(Request::Limit(Limits {
+            [1, 0, 0, 0] => Some(Request::Attach),
+            [2, ticket, 0, 0] => Some(Request::Fork(ticket)),
+            [3, ticket, signal, 0] => Some(Request::Kill(ticket, signal as libc::c_int)),
+            [4, memory_bytes, cpu_s, 0] => Some(Request::Limit(Limits {
                 memory_bytes,
                 cpu_s,
             })),
@@ -87,17 +88,19 @@ impl Message for Request {
 impl Message for Event {
     fn encode(self) -> [u64; WORDS] {
         match self {
-            Event::Forked(ticket, pid) => [1, ticket, pid as u64],
-            Event::ForkFailed(ticket, errno) => [2, ticket, errno as u64],
-            Event::Exited(ticket, status) => [3, ticket, status as u64],
+            Event::Forked(ticket, pid) => [1, ticket, pid as u64, 0],
+            Event::ForkFailed(ticket, errno) => [2, ticket, errno as u64, 0],
+            Event::Exited(ticket, status, cpu_ns) => [3, ticket, status as u64, cpu_ns],
         }
     }
 
     fn decode(words: [u64; WORDS]) -> Option<Self> {
         match words {
-            [1, ticket, pid] => Some(Event::Forked(ticket, pid as libc::pid_t)),
-            [2, ticket, errno] => Some(Event::ForkFailed(ticket, errno as libc::c_int)),
-            [3, ticket, status] => Some(Event::Exited(ticket, status as libc::c_int)),
+            [1, ticket, pid, 0] => Some(Event::Forked(ticket, pid as libc::pid_t)),
+            [2, ticket, errno, 0] => Some(Event::ForkFailed(ticket, errno as libc::c_int)),
+            [3, ticket, status, cpu_ns] => {
+                Some(Event::Exited(ticket, status as libc::c_int, cpu_ns))
+            }
             _ => None,
         }
     }
@@ -135,7 +138,7 @@ pub(super) fn receive<M: Message>(line: &OwnedFd) -> Received<M> {
         Ok((BYTES, fds)) => {
             let word =
                 |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
-            match M::decode([word(0), word(8), word(16)]) {
+            match M::decode([word(0), word(8), word(16), word(24)]) {
                 Some(message) => Received::Message(message, fds),
                 None => Received::End,
             }
@@ -175,8 +178,8 @@ mod tests {
             crosses(&line, Request::Kill(ticket, libc::SIGKILL));
             crosses(&line, Event::Forked(ticket, libc::pid_t::MAX));
             crosses(&line, Event::ForkFailed(ticket, libc::EAGAIN));
-            crosses(&line, Event::Exited(ticket, -1));
-            crosses(&line, Event::Exited(ticket, 99 << 8));
+            crosses(&line, Event::Exited(ticket, -1, 0));
+            crosses(&line, Event::Exited(ticket, 99 << 8, u64::MAX));
         }
     }
 

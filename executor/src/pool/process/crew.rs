@@ -39,6 +39,7 @@ use super::control::Ticket;
 use super::job::{FIRST, Job, Outcome, RemoteJob};
 use super::member::{Clock, Heard, Member, Stage};
 use super::memory::Memory;
+use super::metrics::{ProcessPoolMetrics, ProcessWork, ProcessWorkerMetrics};
 use super::policy::Rules;
 use super::wire::{BODY, Payload};
 use crate::error::{Crossing, JoinError};
@@ -93,6 +94,9 @@ pub(super) struct Crew {
     idle: Vec<Ticket>,
     /// How many workers in a row have died before they began a job, while jobs waited.
     stillborn: u32,
+    /// How many workers are dead, and what they have done.
+    left_workers: u64,
+    left: ProcessWork,
     /// Set after a fork was refused.
     no_fork_before: Option<Instant>,
 }
@@ -118,6 +122,8 @@ impl Crew {
             members: BTreeMap::new(),
             idle: Vec::new(),
             stillborn: 0,
+            left_workers: 0,
+            left: ProcessWork::default(),
             no_fork_before: None,
         }
     }
@@ -174,6 +180,27 @@ impl Crew {
             .values()
             .filter(|member| member.stage != Stage::Leaving);
         here.filter_map(|member| member.pid).collect()
+    }
+
+    pub(super) fn measures(&self) -> bool {
+        self.rules.measure
+    }
+
+    /// What is known here of what was done: the processes themselves are not looked at.
+    pub(super) fn metrics(&self) -> ProcessPoolMetrics {
+        let worker = |member: &Member| {
+            Some(ProcessWorkerMetrics {
+                pid: member.pid?,
+                work: member.work,
+                ..Default::default()
+            })
+        };
+        ProcessPoolMetrics {
+            workers: self.members.values().filter_map(worker).collect(),
+            left_workers: self.left_workers,
+            left: self.left,
+            phases: None,
+        }
     }
 
     /// A new job. True when the manager has to act: to make a worker, or to replace one.

@@ -7,10 +7,11 @@
 //! whoever joins, so a handle is the same in every mode, and an event loop does not wait for the
 //! decoding of 64 MiB. The price: a decoder that waits makes others wait.
 //!
-//! Next: `member.rs`.
+//! Next: `measure.rs`.
 
 use super::board::Answer;
 use super::codec::{Arrived, panicked, unpack};
+use super::measure::Stamps;
 use super::panics::{PanicText, catch};
 use super::policy::Policy;
 use super::wire::{Kind, Payload};
@@ -44,6 +45,11 @@ pub(super) trait RemoteJob: Send {
     /// It leaves the queue. False: it was aborted there; drop it, outside the lock. True again
     /// when it was started before and comes from the queue a second time.
     fn start(&mut self) -> bool;
+
+    /// When it is measured: what is noted of it.
+    fn stamps(&mut self) -> Option<&mut Stamps> {
+        None
+    }
 
     /// The end: decodes the answer and completes the handle. Runs user code: not under a lock.
     fn finish(self: Box<Self>, outcome: Outcome);

@@ -165,7 +165,10 @@ impl Manager {
     /// What a worker needs: here, and there.
     fn furnish(&self, ticket: Ticket) -> io::Result<(Member, Arc<OwnedFd>, Vec<OwnedFd>)> {
         let (ours, theirs) = sys::socketpair(libc::SOCK_SEQPACKET)?;
-        let (board, page) = Board::create()?;
+        let (mut board, page) = Board::create()?;
+        if self.shared.account.is_some() {
+            board.measure();
+        }
         let channel = Arc::new(ours);
         let mut member = Member::new(channel.clone(), Arc::new(board));
         let initializer = lock(&self.shared.crew).initializer();
@@ -215,7 +218,10 @@ impl Manager {
                     self.shared
                         .change(|crew, out| crew.refused(Some(ticket), &error, out));
                 }
-                Received::Message(Event::Exited(ticket, status), _) => {
+                Received::Message(Event::Exited(ticket, status, cpu_ns), _) => {
+                    let cpu_time = Duration::from_nanos(cpu_ns);
+                    self.shared
+                        .change(|crew, _| crew.has_used(ticket, cpu_time));
                     self.bury(ticket, Some(status));
                 }
                 Received::Nothing => return,

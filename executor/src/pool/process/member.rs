@@ -23,9 +23,11 @@
 //!           waiting costs a job no time. Next: `crew.rs`.
 
 use super::board::{Answer, Board, Loan, Look, SLOTS};
-use super::job::{Job, RemoteJob};
+use super::job::{FIRST, Job, RemoteJob};
 use super::memory::Memory;
+use super::metrics::ProcessWork;
 use super::policy::Policy;
+use super::sys;
 use super::wire::{BODY, Payload};
 use crate::task::schedule::TaskId;
 use std::collections::VecDeque;
@@ -69,6 +71,10 @@ pub(super) struct Member {
     pub(super) stage: Stage,
     pub(super) pid: Option<u32>,
     channel: Arc<OwnedFd>,
+    /// What it has done; its CPU time is known when it is dead.
+    pub(super) work: ProcessWork,
+    /// Where jobs are measured: when it was done with the last one.
+    free_ns: u64,
     /// It has done at least one job, its setup aside.
     pub(super) has_worked: bool,
     /// What it has to do before it is Ready.
@@ -156,6 +162,8 @@ impl Member {
             stage: Stage::Starting,
             pid: None,
             channel,
+            work: ProcessWork::default(),
+            free_ns: 0,
             has_worked: false,
             setup: None,
             jobs_left: u64::MAX,
@@ -234,7 +242,7 @@ impl Member {
     }
 
     /// Gives it a job. Gives it back when the channel does not take a long argument now.
-    pub(super) fn assign(&mut self, job: Job, clock: Clock) -> Result<(), Job> {
+    pub(super) fn assign(&mut self, mut job: Job, clock: Clock) -> Result<(), Job> {
         let number = self.last_number + 1;
         if let Payload::Memory(memory) = &job.argument
             && memory.send(&self.channel, number, false).is_err()
@@ -245,6 +253,11 @@ impl Member {
         self.last_number = number;
         if self.jobs.is_empty() {
             self.front_since = Instant::now();
+        }
+        if self.board.is_measured()
+            && let Some(stamps) = job.remote.stamps()
+        {
+            stamps.offered_ns = sys::now_ns();
         }
         self.board.offer(number, job.entry, &job.argument);
         self.jobs.push_back(Assigned {
@@ -314,7 +327,17 @@ impl Member {
         }
         self.front_since = now;
         self.pace = took.max(self.pace - self.pace / 8);
-        let job = self.jobs.pop_front()?;
+        let mut job = self.jobs.pop_front()?;
+        if job.order != FIRST {
+            self.work.add_job(job.argument.len(), length);
+        }
+        if self.board.is_measured() {
+            let (laps, free_ns) = (self.board.laps(number), self.free_ns);
+            self.free_ns = laps.done_ns;
+            if let Some(stamps) = job.remote.stamps() {
+                (stamps.laps, stamps.free_ns) = (laps, free_ns);
+            }
+        }
         if let Payload::Memory(memory) = job.argument {
             memory.keep(spares, |memory| memory);
         }

@@ -23,7 +23,8 @@
 //!   (a job's code as an address),
 //!   `control.rs` (what pool and server say)
 //! - the other processes: `worker.rs`, `server.rs`, `fork_server.rs` (how a program starts it)
-//! - the pool: `policy.rs` (what was agreed), `job.rs`, `member.rs` (one worker), `crew.rs`,
+//! - the pool: `policy.rs` (what was agreed), `metrics.rs` (what was done), `job.rs`, `measure.rs`
+//!   (where a job's time goes), `member.rs` (one worker), `crew.rs`,
 //!   `crew/stopping.rs` and `crew/turnover.rs` (all of them, and the queue), `waiter.rs` (a thread that waits), `shared.rs` (the lock), `setup.rs`, `manager.rs` (the thread), `pool.rs`,
 //!   `pool/submit.rs`, `pool/jobs.rs` (the API), `builder.rs`
 
@@ -39,8 +40,10 @@ mod image;
 mod job;
 mod limits;
 mod manager;
+mod measure;
 mod member;
 mod memory;
+mod metrics;
 mod panics;
 mod policy;
 mod pool;
@@ -56,5 +59,6 @@ mod worker;
 
 pub use builder::ProcessPoolBuilder;
 pub use fork_server::ForkServer;
+pub use metrics::{JobPhases, ProcessPoolMetrics, ProcessWork, ProcessWorkerMetrics};
 pub use policy::OnDeath;
 pub use pool::{Jobs, ProcessPool};

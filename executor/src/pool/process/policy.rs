@@ -11,7 +11,7 @@
 //!
 //! Only what was said is here. What follows from it is decided in `crew.rs`.
 //!
-//! Source    pebble (limits that kill), CPython's `max_tasks_per_child`. Next: `job.rs`.
+//! Source    pebble (limits that kill), CPython's `max_tasks_per_child`. Next: `metrics.rs`.
 
 use super::limits::Limits;
 use crate::error::WorkerExit;
@@ -88,6 +88,8 @@ pub(super) struct Rules {
     pub(super) max_jobs: Option<u64>,
     /// After such a time a worker is replaced.
     pub(super) max_age: Option<Duration>,
+    /// Is it noted where the time of the jobs goes?
+    pub(super) measure: bool,
     /// What every worker does first.
     pub(super) initializer: Option<Initializer>,
 }
@@ -111,6 +113,7 @@ impl Rules {
             limits: Limits::NONE,
             max_jobs: None,
             max_age: None,
+            measure: false,
             initializer: None,
         }
     }

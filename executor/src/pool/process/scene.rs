@@ -1,4 +1,4 @@
-//! What a worker was doing when it died: two words in shared memory that outlive it.
+//! What a worker is doing, and for how long; two words of it outlive the worker in shared memory.
 //!
 //! A wait status says that a process was killed by signal 6. It does not say that this was in the
 //! decoder of the argument, or that an allocation had just failed. So the worker notes where it is
@@ -10,7 +10,10 @@
 //!   cause:  0 ── SIGABRT while errno says "out of memory" ── MEMORY
 //! ```
 //!
-//! Owns      the two words. The worker writes; the pool reads when the worker is dead, which it has
+//! Where the pool measures its jobs, each `enter` also adds the time since the one before to the lap
+//! of the step that ends.
+//!
+//! Owns      the two words, and the laps (of which the pool sets only `measures`, before the worker is). The worker writes; the pool reads when the worker is dead, which it has
 //!           learned through a system call, so that Relaxed is enough for both.
 //! Holds     S1 the step is 0 before a job is claimed and before it is answered, so what the pool
 //!           finds was noted for the one job that fell. S2 whatever a worker gone mad writes here,
@@ -18,11 +21,12 @@
 //! Rejected  an allocator of ours that notes what fails: the program's allocator is the program's.
 //! Source    malloc(3) sets errno; signal-safety(7). Next: `board.rs`.
 
+use super::sys;
 use crate::error::{Crossing, Limit};
 use std::io;
 use std::marker::PhantomData;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// See the file head.
 #[derive(Debug, Default)]
@@ -30,6 +34,22 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 pub(super) struct Scene {
     step: AtomicU32,
     cause: AtomicU32,
+    /// Not 0: the steps are timed.
+    measures: AtomicU32,
+    /// When the step began.
+    since_ns: AtomicU64,
+    /// How long each step has taken in this job.
+    laps_ns: [AtomicU64; Step::COUNT],
+}
+
+/// How long the parts of a job took in the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Laps {
+    pub(super) decode_ns: u64,
+    pub(super) run_ns: u64,
+    pub(super) encode_ns: u64,
+    /// By the machine's clock: when the last of them ended.
+    pub(super) done_ns: u64,
 }
 
 /// Where a worker is in a job.
@@ -42,12 +62,54 @@ pub(super) enum Step {
     Encoding = 3,
 }
 
+impl Step {
+    const COUNT: usize = 4;
+}
+
 const MEMORY: u32 = 1;
 
 impl Scene {
     /// By the worker.
     pub(super) fn enter(&self, step: Step) {
+        if self.is_measured() {
+            let (now_ns, last) = (sys::now_ns(), self.step.load(Ordering::Relaxed));
+            let lap_ns = now_ns.saturating_sub(self.since_ns.load(Ordering::Relaxed));
+            // The remainder: a job that ran wild may have written here.
+            let sum = &self.laps_ns[last as usize % Step::COUNT];
+            sum.store(
+                sum.load(Ordering::Relaxed).wrapping_add(lap_ns),
+                Ordering::Relaxed,
+            );
+            self.since_ns.store(now_ns, Ordering::Relaxed);
+        }
         self.step.store(step as u32, Ordering::Relaxed);
+    }
+
+    /// By the pool, before the worker exists: the steps are to be timed.
+    pub(super) fn measure(&self) {
+        self.measures.store(1, Ordering::Relaxed);
+    }
+
+    /// By the worker: are they?
+    pub(super) fn is_measured(&self) -> bool {
+        self.measures.load(Ordering::Relaxed) != 0
+    }
+
+    /// By the worker, between jobs: the laps of the last one. They begin anew.
+    pub(super) fn take_laps(&self) -> Laps {
+        // One writer, so a load and a store do, where a swap would lock the bus.
+        let take = |step: Step| {
+            let sum = &self.laps_ns[step as usize];
+            let lap_ns = sum.load(Ordering::Relaxed);
+            sum.store(0, Ordering::Relaxed);
+            lap_ns
+        };
+        Laps {
+            decode_ns: take(Step::Decoding),
+            run_ns: take(Step::Running),
+            encode_ns: take(Step::Encoding),
+            done_ns: self.since_ns.load(Ordering::Relaxed),
+        }
     }
 
     /// By the pool: at which crossing did the worker die, if it was one?

@@ -228,9 +228,10 @@ impl Server {
     /// Reaps whoever has died and tells their pools (S2).
     fn reap(&mut self) {
         sys::drain(&self.deaths); // before the look: a death after it rings again
-        while let Ok((pid @ 1.., status)) = sys::wait_for_child(-1, false) {
+        while let Ok((pid @ 1.., status, cpu_time)) = sys::wait_for_child(-1, false) {
             if let Some(owner) = self.workers.remove(&pid) {
-                self.tell(owner.client, Event::Exited(owner.ticket, status));
+                let cpu_ns = u64::try_from(cpu_time.as_nanos()).unwrap_or(u64::MAX);
+                self.tell(owner.client, Event::Exited(owner.ticket, status, cpu_ns));
             }
         }
     }

@@ -11,6 +11,7 @@
 
 use super::crew::{Crew, Out, Phase};
 use super::job::{Outcome, RemoteJob};
+use super::measure::Account;
 use super::panics;
 use super::sys;
 use super::waiter::{Waiter, WaiterBell};
@@ -37,6 +38,8 @@ pub(super) struct Shared {
     pub(super) waiter: WaiterBell,
     /// How many jobs are over whose handles are being told. With `LAST`: the manager waits for that.
     in_hand: AtomicUsize,
+    /// Where the time of the jobs goes, if that is measured.
+    pub(super) account: Option<Arc<Account>>,
     /// Decodes long results. Its thread starts with the first one.
     porter: ThreadPool,
 }
@@ -56,6 +59,7 @@ thread_local! {
 impl Shared {
     pub(super) fn new(crew: Crew) -> io::Result<Arc<Shared>> {
         Ok(Arc::new(Shared {
+            account: crew.measures().then(Arc::default),
             crew: Mutex::new(crew),
             room: Condvar::new(),
             bell: sys::eventfd()?,

@@ -147,6 +147,13 @@ impl Crew {
         }
     }
 
+    /// What a worker that is dead has used: before it is buried.
+    pub(in crate::pool::process) fn has_used(&mut self, ticket: Ticket, cpu_time: Duration) {
+        if let Some(member) = self.members.get_mut(&ticket) {
+            member.work.cpu_time = cpu_time;
+        }
+    }
+
     /// A worker is dead, and everything it answered has been taken in (C4). Its wait status, if anybody
     /// knows it.
     pub(in crate::pool::process) fn bury(
@@ -159,6 +166,8 @@ impl Crew {
             return;
         };
         self.idle.retain(|idle| *idle != ticket);
+        self.left_workers += 1;
+        self.left = [self.left, member.work].into_iter().sum();
         let exit = self.exit_of(&member, status);
         let mut has_worked = member.has_worked;
         let mut untouched = Vec::new();

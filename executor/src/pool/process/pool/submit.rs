@@ -20,10 +20,12 @@ use crate::pool::process::crew::Phase;
 use crate::pool::process::entry::Entry;
 use crate::pool::process::fork_server;
 use crate::pool::process::job::{Job, Outcome, RemoteJob, unknown_code};
+use crate::pool::process::measure::Measured;
 use crate::pool::process::memory::Memory;
 use crate::pool::process::panics::catch;
 use crate::pool::process::policy::Terms;
 use crate::pool::process::shared::Link;
+use crate::pool::process::sys;
 use crate::pool::thread::TrySubmitError;
 use crate::sync::lock;
 use crate::task::join::JoinHandle;
@@ -174,7 +176,10 @@ impl ProcessPool {
         refuse_captures::<F>();
         let entry = Entry::of::<F, A, R>(function);
         let (promise, handle) = promise(Link(self.shared.clone()));
-        let remote: Box<dyn RemoteJob> = Box::new(promise);
+        let mut remote: Box<dyn RemoteJob> = match &self.shared.account {
+            None => Box::new(promise),
+            Some(account) => Box::new(Measured::new(promise, account.clone())),
+        };
         let mut fresh = || match lock(&self.shared.crew).spare() {
             Some(memory) => Ok(Some(memory)),
             None if Memory::may_wait() => new_memory(),
@@ -182,6 +187,9 @@ impl ProcessPool {
         };
         let reason = match catch(|| pack(argument, &mut fresh)) {
             Ok(Ok(argument)) if Entry::at(entry.address(), &self.images).is_some() => {
+                if let Some(stamps) = remote.stamps() {
+                    stamps.accepted_ns = sys::now_ns();
+                }
                 let job = Job {
                     remote,
                     order: 0, // given when it is accepted

@@ -30,17 +30,28 @@ pub(in crate::pool::process) fn kill(pid: libc::pid_t, signal: libc::c_int) {
     unsafe { libc::kill(pid, signal) };
 }
 
-/// Waits for a child (or any, for -1) to die and returns its pid and raw status. With `wait` false
+/// Waits for a child (or any, for -1) to die and returns its pid, its raw status, and the CPU time
+/// that it and the children it had waited for have used. With `wait` false
 /// it may return 0 as the pid: nobody has died.
 pub(in crate::pool::process) fn wait_for_child(
     pid: libc::pid_t,
     wait: bool,
-) -> io::Result<(libc::pid_t, libc::c_int)> {
+) -> io::Result<(libc::pid_t, libc::c_int, Duration)> {
     let mut status = 0;
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     let flags = if wait { 0 } else { libc::WNOHANG };
-    // SAFETY: the status lives on the stack for the whole call.
-    let dead = retry(|| unsafe { libc::waitpid(pid, &mut status, flags) as isize })?;
-    Ok((dead as libc::pid_t, status))
+    // SAFETY: status and usage live on the stack for the whole call.
+    let dead =
+        retry(|| unsafe { libc::wait4(pid, &mut status, flags, usage.as_mut_ptr()) as isize })?;
+    // SAFETY: all zero is valid, and so is what the call may have written.
+    let usage = unsafe { usage.assume_init() };
+    let cpu_time = duration(usage.ru_utime) + duration(usage.ru_stime);
+    Ok((dead as libc::pid_t, status, cpu_time))
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    let micros = u64::try_from(time.tv_usec).unwrap_or(0);
+    Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0)) + Duration::from_micros(micros)
 }
 
 /// Ties this process to its parent: when the parent dies, the kernel kills this one too.
@@ -176,16 +187,21 @@ pub(in crate::pool::process) fn plug_descriptors(keep: &OwnedFd) -> io::Result<(
 
 /// How much address space this process has mapped, in bytes.
 pub(in crate::pool::process) fn address_space() -> io::Result<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    statm("self", 0)
+}
+
+/// One of the numbers of proc(5)'s `statm`, in bytes.
+fn statm(pid: &str, index: usize) -> io::Result<u64> {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
     let pages = statm
-        .split(' ')
-        .next()
+        .split_whitespace()
+        .nth(index)
         .and_then(|pages| pages.parse::<u64>().ok());
     // SAFETY: sysconf only returns a number.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     match (pages, u64::try_from(page)) {
         (Some(pages), Ok(page)) => Ok(pages * page),
-        _ => Err(io::Error::other("/proc/self/statm is not as it was")),
+        _ => Err(io::Error::other("/proc/PID/statm is not as it was")),
     }
 }
 
@@ -195,12 +211,34 @@ pub(in crate::pool::process) fn cpu_time() -> Duration {
     // A process's clocks have negative numbers: its pid, inverted (0: our own), and in the three
     // lowest bits which one. 0 is this one; it has no name in C.
     const TICKS: libc::clockid_t = !0 << 3;
+    read_clock(TICKS)
+}
+
+/// The CPU time and the resident memory (bytes) of a process, if it is a child of `parent`. (Its pid
+/// may be a stranger's by now: one that was not checked after the look would be believed.)
+pub(in crate::pool::process) fn usage_of(pid: u32, parent: u32) -> Option<(Duration, u64)> {
+    // As in `cpu_time`; 2 is the measured one, and any process may read it.
+    let clock = !libc::pid_t::try_from(pid).ok()? << 3 | 2;
+    let (pid, cpu_time) = (pid.to_string(), read_clock(clock));
+    let rss_bytes = statm(&pid, 1).ok()?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may contain anything, so what counts comes after its last parenthesis.
+    let mut words = stat.rsplit(')').next()?.split_whitespace();
+    (words.nth(1)? == parent.to_string()).then_some((cpu_time, rss_bytes))
+}
+
+/// The machine's clock, in nanoseconds: the same in all its processes, and never set.
+pub(in crate::pool::process) fn now_ns() -> u64 {
+    u64::try_from(read_clock(libc::CLOCK_MONOTONIC).as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn read_clock(clock: libc::clockid_t) -> Duration {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: the time lives on the stack for the whole call, and stays zero when that fails.
-    unsafe { libc::clock_gettime(TICKS, &mut time) };
+    unsafe { libc::clock_gettime(clock, &mut time) };
     Duration::new(
         u64::try_from(time.tv_sec).unwrap_or(0),
         u32::try_from(time.tv_nsec).unwrap_or(0),
