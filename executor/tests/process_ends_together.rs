@@ -2,7 +2,8 @@
 
 mod support;
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +26,7 @@ tests![
         is_refused_processes,
         lets_its_server_have_no_descriptors,
         has_no_stdin,
+        has_a_file_past_its_limit,
     ],
     nothing_outlives_a_killed_program,
     nothing_outlives_a_program_killed_while_its_server_is_stopped,
@@ -42,6 +44,7 @@ tests![
     when_no_process_can_be_made_the_jobs_fail_at_once,
     when_the_server_has_no_descriptors_the_jobs_fail_at_once,
     a_program_without_stdin_has_pools_too,
+    a_program_that_lowered_its_limit_below_an_open_file_has_pools_too,
 ];
 
 fn own_pid(_: ()) -> u32 {
@@ -171,7 +174,12 @@ fn loses_its_server() {
     let late = pool.submit(own_pid, ()).join().unwrap_err();
     assert!(matches!(&late, JoinError::Start(_)), "{late}");
     assert!(late.to_string().contains("fork server is gone"), "{late}");
-    assert!(ProcessPool::new(1).is_err());
+    // The pool's own thread is a second one. What to do about that is no cure here.
+    let next = ProcessPool::new(1).unwrap_err().to_string();
+    assert!(
+        next.contains("fork server is gone") && !next.contains("first line of main"),
+        "{next}"
+    );
     drop(pool);
     // The kernel kills them, and there is no server left to say when it has.
     until("the workers' end", || pids.iter().all(|pid| is_dead(*pid)));
@@ -439,4 +447,24 @@ fn has_no_stdin() {
 
 fn a_program_without_stdin_has_pools_too() {
     play_part("has_no_stdin");
+}
+
+fn has_a_file_past_its_limit() {
+    let high = 200;
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    // SAFETY: the number is free, and nobody owns the copy behind it.
+    assert_eq!(unsafe { libc::dup2(writer.as_raw_fd(), high) }, high);
+    limit(process::id(), libc::RLIMIT_NOFILE, 100);
+    ForkServer::start().unwrap();
+    let pool = pool(1);
+    assert_eq!(pool.submit(|n: u32| n + 1, 1).join().unwrap(), 2);
+    drop(writer);
+    // SAFETY: as above.
+    unsafe { libc::close(high) };
+    // Would wait for ever if the server or the worker still held the other end.
+    assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+}
+
+fn a_program_that_lowered_its_limit_below_an_open_file_has_pools_too() {
+    play_part("has_a_file_past_its_limit");
 }

@@ -26,6 +26,7 @@ use super::sys;
 use crate::block_on::is_entered;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, Once};
 use std::time::Duration;
 
@@ -85,6 +86,9 @@ struct Running {
 
 static SERVER: Mutex<Option<Running>> = Mutex::new(None);
 
+/// Has a server of ours died before its time? Relaxed: it only chooses the words of an error.
+static LOST: AtomicBool = AtomicBool::new(false);
+
 fn lock() -> MutexGuard<'static, Option<Running>> {
     SERVER
         .lock()
@@ -110,10 +114,14 @@ impl ForkServer {
             1 => return start_server(),
             threads => format!("there are {threads}"),
         };
-        Err(io::Error::other(format!(
-            "the fork server must start while the process has one thread without an executor, and \
-             {obstacle}: call ForkServer::start() as the first line of main"
-        )))
+        let when = "while the process has one thread without an executor";
+        Err(io::Error::other(match LOST.load(Ordering::Relaxed) {
+            true => format!("the fork server is gone; a new one must start {when}, and {obstacle}"),
+            false => format!(
+                "the fork server must start {when}, and {obstacle}: call ForkServer::start() as \
+                 the first line of main"
+            ),
+        }))
     }
 
     /// The server, if this process has started one and it is alive.
@@ -203,6 +211,7 @@ fn forget_if_gone(server: &mut Option<Running>) {
     // Dropping closes our copy of the line, so that its owner's end can be noticed.
     drop(server.take_if(foreign));
     if let Some(dead) = server.take_if(|server| server.has_ended(Duration::ZERO)) {
+        LOST.store(true, Ordering::Relaxed);
         dead.reap();
     }
 }

@@ -160,6 +160,9 @@ pub(in crate::pool::process) fn thread_count() -> io::Result<usize> {
 /// Not closed: a static of the program may own such a descriptor, and its number must never come
 /// to name a stranger's file (that is what I/O safety means). What stood behind the number is let
 /// go all the same: nobody waits in vain for a pipe's end because this process holds it.
+///
+/// Only a number that this process may not have any more, its limit having been lowered after the
+/// file was opened, is closed: as long as the limit stands, nothing else can get it.
 pub(in crate::pool::process) fn plug_descriptors(keep: &OwnedFd) -> io::Result<()> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
     let mut numbers = vec![0, 1, 2];
@@ -180,7 +183,15 @@ pub(in crate::pool::process) fn plug_descriptors(keep: &OwnedFd) -> io::Result<(
         }
         let flags = if standard { 0 } else { libc::O_CLOEXEC };
         // SAFETY: whoever owned the number goes on owning it; only what is behind it changes.
-        retry(|| unsafe { libc::dup3(null.as_raw_fd(), fd, flags) as isize })?;
+        let plugged = retry(|| unsafe { libc::dup3(null.as_raw_fd(), fd, flags) as isize });
+        match plugged {
+            // Both of dup3's descriptors are open, so it means: past the limit.
+            Err(error) if error.raw_os_error() == Some(libc::EBADF) && !standard => {
+                // SAFETY: whoever owned the number finds it closed and, past the limit, free.
+                unsafe { libc::close(fd) };
+            }
+            plugged => drop(plugged?),
+        }
     }
     Ok(())
 }
