@@ -36,6 +36,16 @@ fn echo_with_its_own_clients() {
 }
 
 #[test]
+fn echo_says_how_it_is_used() {
+    let ended = run("echo", "--help");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.starts_with("Usage: echo"), "{ended:?}");
+    let ended = run("echo", "--port 7000");
+    assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{ended:?}");
+    assert!(ended.stderr.starts_with("Usage: echo"), "{ended:?}");
+}
+
+#[test]
 fn echo_at_an_address_until_ctrl_c() {
     use std::io::{Read, Write};
     let mut program = start("echo", "127.0.0.1:0");

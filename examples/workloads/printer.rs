@@ -3,12 +3,14 @@
 //! std's stdout has a lock per process, which is no help between processes, and passes a line on
 //! in as many pieces as it was formatted in. Here a line is put together first and handed to the
 //! kernel whole; the kernel keeps writes to one pipe (up to PIPE_BUF bytes), terminal or file
-//! apart. A reader that went away (`flags | head -1`) ends the printing, not the run.
+//! apart. A reader that went away (`flags | head -1`) ends the printing, not the run; a full disk is
+//! an error, and who prints the report says so.
 //! Source: write(2), pipe(7). Next: `report/`.
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+use std::io;
 use std::os::fd::BorrowedFd;
 
 /// Where lines go. It crosses to worker processes with the job.
@@ -23,15 +25,18 @@ pub enum Lines {
 }
 
 impl Lines {
-    /// Prints one line, whole. May wait for a slow reader; a reader that is gone is ignored.
+    /// Prints one line, whole. May wait for a slow reader; a line that nobody takes is dropped.
     pub fn print(self, line: &str) {
-        self.print_text(&format!("{line}\n"));
+        let _ = self.print_text(&format!("{line}\n"));
     }
 
     /// Prints a text of any length that brings its own line ends.
-    pub fn print_text(self, text: &str) {
+    ///
+    /// # Errors
+    /// What write(2) says of a full disk or a closed descriptor. A reader that is gone is none.
+    pub fn print_text(self, text: &str) -> io::Result<()> {
         match self {
-            Lines::Nowhere => {}
+            Lines::Nowhere => Ok(()),
             Lines::Stdout => write_whole(rustix::stdio::stdout(), text.as_bytes()),
             Lines::Stderr => write_whole(rustix::stdio::stderr(), text.as_bytes()),
         }
@@ -48,7 +53,7 @@ impl Lines {
 }
 
 /// One write; more only where the kernel took a part (a full pipe, a text past PIPE_BUF).
-fn write_whole(fd: BorrowedFd<'_>, mut bytes: &[u8]) {
+fn write_whole(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match rustix::io::write(fd, bytes) {
             Ok(written) => bytes = &bytes[written..],
@@ -57,9 +62,11 @@ fn write_whole(fd: BorrowedFd<'_>, mut bytes: &[u8]) {
             Err(Errno::AGAIN) => {
                 let _ = poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None);
             }
-            Err(_) => return,
+            Err(Errno::PIPE) => break,
+            Err(error) => return Err(error.into()),
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -79,7 +86,7 @@ mod tests {
                 std::thread::spawn(move || {
                     let line = format!("{}\n", number.to_string().repeat(99));
                     for _ in 0..500 {
-                        write_whole(writer.as_fd(), line.as_bytes());
+                        write_whole(writer.as_fd(), line.as_bytes()).unwrap();
                     }
                 })
             })
@@ -104,6 +111,13 @@ mod tests {
     fn a_reader_that_is_gone_is_no_panic() {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        write_whole(writer.as_fd(), b"nobody reads this\n");
+        write_whole(writer.as_fd(), b"nobody reads this\n").unwrap();
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error() {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let error = write_whole(full.unwrap().as_fd(), b"no room for this\n").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
 }

@@ -19,6 +19,7 @@ use crate::report::progress::Progress;
 use crate::report::style::{Role, Style};
 use crate::report::{json, table, text};
 use crate::stamp::Moment;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -121,9 +122,7 @@ impl Session {
         };
         let crew = table::crew(state.run.workload, &mode);
         let title = self.style.paint(Role::Title, mode.mode.name());
-        self.output
-            .lines
-            .print_text(&format!("\n{title}, {crew}\n"));
+        self.output.lines.print(&format!("\n{title}, {crew}"));
         if self.output.bar {
             state.progress = Progress::start(mode.mode.name(), expected);
         }
@@ -171,6 +170,15 @@ impl Session {
         ExitCode::SUCCESS
     }
 
+    /// The end of a run that cannot go on, as when a pool could not be made: reports what was done,
+    /// and then why there is no more.
+    pub fn give_up(&self, error: &str) -> ExitCode {
+        self.lock().close_mode(false);
+        self.finish();
+        Lines::Stderr.print(&format!("error: {error}"));
+        ExitCode::FAILURE
+    }
+
     /// Stops the work, reports what was done and leaves the process with `code`. Returns only
     /// when the run was finished already and its own exit is under way.
     pub fn interrupt(&self, cause: &'static str, code: i32) {
@@ -197,22 +205,19 @@ impl Session {
             tidy();
         }
         let text = text::report(&state.run, self.style);
-        self.output.lines.print_text(&text);
-        match &self.output.json {
+        let printed = self.output.lines.print_text(&text);
+        let saved = match &self.output.json {
             None => true,
             Some(Json::Stdout) => {
-                Lines::Stdout.print_text(&json::document(&state.run));
-                true
+                let document = json::document(&state.run);
+                written("the JSON", Lines::Stdout.print_text(&document))
             }
-            Some(Json::File(path)) => match json::write(&state.run, path) {
-                Ok(()) => true,
-                Err(error) => {
-                    let path = path.display();
-                    Lines::Stderr.print(&format!("error: cannot write '{path}': {error}"));
-                    false
-                }
-            },
-        }
+            Some(Json::File(path)) => {
+                let name = format!("'{}'", path.display());
+                written(&name, json::write(&state.run, path))
+            }
+        };
+        written("the report", printed) && saved
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -221,6 +226,14 @@ impl Session {
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+/// Says on standard error why `what` could not be written, if it could not.
+fn written(what: &str, result: io::Result<()>) -> bool {
+    if let Err(error) = &result {
+        Lines::Stderr.print(&format!("error: cannot write {what}: {error}"));
+    }
+    result.is_ok()
 }
 
 impl State {
@@ -290,6 +303,26 @@ mod tests {
         assert_eq!(session.finish(), ExitCode::FAILURE, "an item failed");
         // Would leave the process if it took the run for unfinished.
         session.interrupt("SIGINT", 130);
+    }
+
+    #[test]
+    fn a_run_that_cannot_go_on_reports_what_was_done_and_fails() {
+        let json = std::env::temp_dir().join(format!("tatkal-gave-up-{}", std::process::id()));
+        let output = Output {
+            lines: Lines::Nowhere,
+            bar: false,
+            json: Some(Json::File(json.clone())),
+        };
+        let session = Session::new(Workload::Flags, output, |_| None);
+        session.begin(Mode::Sequential, 1, None, 1);
+        session.record(0, item("yemen", Some("aa")));
+        session.complete();
+        session.begin(Mode::Processes, 1, None, 1);
+        let code = session.give_up("no workers, said the test");
+        assert_eq!(code, ExitCode::FAILURE, "a mode is missing");
+        let report = std::fs::read_to_string(&json).unwrap();
+        std::fs::remove_file(json).unwrap();
+        assert!(report.contains("yemen") && report.contains("processes"));
     }
 
     #[test]

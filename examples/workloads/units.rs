@@ -99,6 +99,15 @@ pub fn count(text: &str, range: RangeInclusive<usize>) -> Result<usize, String> 
     }
 }
 
+/// Reads a seed: any whole number of 64 bits.
+///
+/// # Errors
+/// A sentence that says which numbers are taken.
+pub fn seed(text: &str) -> Result<u64, String> {
+    let refuse = |_| format!("not a whole number: give 0 to {}", u64::MAX);
+    text.parse().map_err(refuse)
+}
+
 /// Reads a share of one: `0.25` or `25%`.
 ///
 /// # Errors

@@ -71,7 +71,7 @@ struct Arguments {
     path: String,
 
     /// How long the embedded server waits before each answer [default: 200ms]
-    #[arg(long, value_parser = units::duration)]
+    #[arg(long, value_parser = units::duration, allow_hyphen_values = true)]
     delay: Option<Duration>,
 
     /// Which share of the embedded server's answers are errors, as 0.25 or 25%
@@ -79,11 +79,11 @@ struct Arguments {
     error_rate: Option<f64>,
 
     /// The same number, the same delays and errors, in every mode and every run [default: 0]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = units::seed)]
     seed: Option<u64>,
 
     /// How long one request may take
-    #[arg(long, default_value = TIMEOUT, value_parser = units::positive_duration)]
+    #[arg(long, default_value = TIMEOUT, value_parser = units::positive_duration, allow_hyphen_values = true)]
     timeout: Duration,
 
     /// How many times a failed request is made again

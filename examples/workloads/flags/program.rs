@@ -18,12 +18,14 @@ use crate::units::spell_duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Runs the command line, whose first word is the program's name. Prints a refusal and leaves the
 /// process when the line is wrong.
 ///
 /// # Errors
-/// A sentence, when the machine refuses what the run needs (a port, a thread, a process).
+/// A sentence, when the machine refuses what any run needs (a port, a thread that hears signals).
+/// What a mode is refused ends the run with a report of those before it.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, String> {
     let options = Options::from_args(args).unwrap_or_else(|refusal| refusal.exit());
     raise_open_files();
@@ -45,23 +47,37 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, String>
     if let Some(folder) = folder.clone() {
         session.before_exit(move || folder.sweep());
     }
+    Ok(
+        match run_modes(&options, &session, &base, folder.as_ref()) {
+            Ok(()) => session.finish(),
+            Err(error) => session.give_up(&error),
+        },
+    )
+}
+
+fn run_modes(
+    options: &Options,
+    session: &Arc<Session>,
+    base: &str,
+    folder: Option<&Folder>,
+) -> Result<(), String> {
     let lines = session.output().item_lines();
     for mode in &options.modes {
-        let job = |target| Job::new(&options, *mode, &base, folder.as_ref(), lines, target);
+        let job = |target| Job::new(options, *mode, base, folder, lines, target);
         let jobs = options.targets.iter().map(job).collect();
         let on = match mode {
             Mode::Async => On::OneThread,
             Mode::AsyncThreads => On::Threads(options.loop_threads),
             mode => {
-                drive::run(&session, *mode, options.workers, blocking::run, jobs)?;
+                drive::run(session, *mode, options.workers, blocking::run, jobs)?;
                 continue;
             }
         };
         let cacert = options.cacert.as_deref();
-        tasks::run(&session, on, jobs, options.concurrency, cacert)
+        tasks::run(session, on, jobs, options.concurrency, cacert)
             .map_err(|error| format!("no event loop: {error}"))?;
     }
-    Ok(session.finish())
+    Ok(())
 }
 
 fn start(config: &Config) -> Result<Server, String> {

@@ -25,7 +25,7 @@ struct Arguments {
     jobs: usize,
 
     /// How many random bytes each job hashes, as 16MiB or 512KiB
-    #[arg(long, default_value = "1MiB", value_parser = size)]
+    #[arg(long, default_value = "1MiB", value_parser = size, allow_hyphen_values = true)]
     size: u64,
 
     /// How many times each job hashes them
@@ -37,7 +37,7 @@ struct Arguments {
     workers: Option<usize>,
 
     /// The same number, the same bytes [default: one at random, which is printed]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = units::seed)]
     seed: Option<u64>,
 
     /// Run threads under one lock with CPython's rules, too

@@ -17,21 +17,29 @@ use tatkal::{Runtime, ThreadPool, as_completed};
 /// process when the line is wrong.
 ///
 /// # Errors
-/// A sentence, when the machine refuses what the run needs (a thread, a process).
+/// A sentence, when the machine refuses what any run needs (a thread that hears signals). What a
+/// mode is refused ends the run with a report of those before it.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, String> {
     let options = Options::from_args(args).unwrap_or_else(|refusal| refusal.exit());
     let session = Session::new(Workload::Hash, options.common.output(false), job::line);
     interrupt::watch(session.clone()).map_err(|error| format!("no signals: {error}"))?;
     session.say(&options.describe());
+    Ok(match run_modes(&options, &session) {
+        Ok(()) => session.finish(),
+        Err(error) => session.give_up(&error),
+    })
+}
+
+fn run_modes(options: &Options, session: &Arc<Session>) -> Result<(), String> {
     for mode in &options.modes {
         let jobs = options.jobs_of(*mode, session.output().item_lines());
         match mode {
-            Mode::Async => run_on_a_loop(&session, options.workers, jobs)?,
-            Mode::AsyncThreads => run_on_workers(&session, options.workers, jobs)?,
-            mode => drive::run(&session, *mode, options.workers, job::run, jobs)?,
+            Mode::Async => run_on_a_loop(session, options.workers, jobs)?,
+            Mode::AsyncThreads => run_on_workers(session, options.workers, jobs)?,
+            mode => drive::run(session, *mode, options.workers, job::run, jobs)?,
         }
     }
-    Ok(session.finish())
+    Ok(())
 }
 
 /// One task for each job, on this thread's loop; the work itself goes to other threads, because

@@ -137,7 +137,7 @@ fn tasks_use_every_cpu(run: &Run) -> Option<Finding> {
 }
 
 /// A finding about `modes`: nothing where one of them was not asked for, no verdict where one was
-/// interrupted or lost items (it would seem faster than it is).
+/// interrupted or lost items (it would seem faster than it is), none where there was only failure.
 fn judge<const N: usize>(
     run: &Run,
     claim: &str,
@@ -155,6 +155,11 @@ fn judge<const N: usize>(
         (
             None,
             format!("{first} and {other} did not do the same work"),
+        )
+    } else if found.iter().all(|m| m.count(Status::Error) == m.expected) {
+        (
+            None,
+            "every item failed, and a failure takes its own time".into(),
         )
     } else {
         verdict(found)
@@ -244,6 +249,19 @@ mod tests {
         run.modes[3].complete = false;
         assert_eq!(verdicts(&run), [Some(true), None, None]);
         assert!(findings(&run)[1].evidence.contains("async did not come"));
+    }
+
+    #[test]
+    fn failures_alone_tell_nothing() {
+        let mut run = flags([4.0, 1.0, 1.0, 1.0, 1.0]);
+        for mode in &mut run.modes {
+            mode.items = vec![item("yemen", None), item("zambia", Some("bb"))];
+        }
+        assert_eq!(verdicts(&run), [Some(true); 3]);
+        for mode in &mut run.modes {
+            mode.items[1] = item("zambia", None);
+        }
+        assert_eq!(verdicts(&run), [None; 3]);
     }
 
     #[test]

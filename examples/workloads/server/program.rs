@@ -23,7 +23,7 @@ Exit codes:
 
 /// Serve 249 flags over HTTP, slowly and with errors on purpose, until Ctrl-C.
 #[derive(Debug, Parser)]
-#[command(name = "flags_server", version, after_help = EXIT_CODES)]
+#[command(name = "flags_server", version, after_help = EXIT_CODES, allow_negative_numbers = true)]
 struct Arguments {
     /// How it behaves
     #[arg(value_enum, default_value = "local")]
@@ -34,7 +34,7 @@ struct Arguments {
     addr: SocketAddr,
 
     /// How long each answer waits, as 200ms, or drawn from a range, as 0.5s..5s
-    #[arg(long, value_name = "TIME", value_parser = delay)]
+    #[arg(long, value_name = "TIME", value_parser = delay, allow_hyphen_values = true)]
     delay: Option<RangeInclusive<Duration>>,
 
     /// Which share of the answers are errors (418), as 0.25 or 25%
@@ -42,7 +42,7 @@ struct Arguments {
     error_rate: Option<f64>,
 
     /// The same number, the same delays and errors
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = units::seed)]
     seed: u64,
 }
 
