@@ -285,3 +285,44 @@ fn what_a_hook_wakes_or_spawns_runs_though_the_worker_was_going_to_sleep() {
         ended.expect("the task was left behind").unwrap();
     }
 }
+
+/// A driver whose unparker does its work, and panics.
+struct Grumpy(Parker);
+
+struct GrumpyUnparker(Waker);
+
+impl std::task::Wake for GrumpyUnparker {
+    fn wake(self: Arc<Self>) {
+        self.0.wake_by_ref();
+        panic!("unparked");
+    }
+}
+
+impl Driver for Grumpy {
+    fn park(&mut self, limit: Option<Duration>) {
+        Driver::park(&mut self.0, limit);
+    }
+
+    fn unparker(&self) -> Waker {
+        Arc::new(GrumpyUnparker(self.0.unparker())).into()
+    }
+}
+
+#[test]
+fn an_unparker_that_panics_keeps_no_task_from_its_end() {
+    let executor = MultiBuilder::new(1).build(Grumpy(Parker::new())).unwrap();
+    let (give, waker) = std::sync::mpsc::channel();
+    let task = executor.handle().spawn(std::future::poll_fn(move |cx| {
+        give.send(cx.waker().clone()).unwrap();
+        std::task::Poll::<()>::Pending
+    }));
+    let waker: Waker = waker.recv().unwrap();
+    // It sleeps in the driver, or is on its way there: then nothing panics, and nothing is shown.
+    while executor.worker_metrics()[0].parks < 2 {
+        executor.handle().spawn(async {}).detach();
+        thread::yield_now();
+    }
+    drop(executor);
+    waker.wake(); // nothing is left of the executor
+    assert!(matches!(task.join(), Err(JoinError::Cancelled)));
+}

@@ -17,6 +17,7 @@
 //! Next: `idle.rs`.
 
 use crate::driver::Driver;
+use crate::error::contain;
 use crate::sync::WaitCell;
 use crate::sync::atomic::Ordering;
 use std::task::Waker;
@@ -61,7 +62,8 @@ impl Bed {
         // Release: pairs with the Acquires below. A swap also when it is NOTIFIED already.
         match self.cell.word.swap(NOTIFIED, Ordering::Release) {
             PARKED => self.cell.wake_one(),
-            IN_DRIVER => driver.wake_by_ref(),
+            // The driver's code: its panic would keep who closes the executor from its tasks.
+            IN_DRIVER => contain(|| driver.wake_by_ref()),
             _ => {}
         }
     }
