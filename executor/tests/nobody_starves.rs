@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
 use std::time::Duration;
-use tatkal_executor::{Driver, LocalExecutor, MultiExecutor, Parker, spawn_local, yield_now};
+use tatkal_executor::{
+    Driver, Executor, JoinSet, LocalExecutor, MultiExecutor, Parker, Sequential, spawn_local,
+    yield_now,
+};
 
 /// More turns than any fair scheduler needs; an unfair one fails instead of hanging.
 const MANY: usize = 10_000;
@@ -151,6 +154,29 @@ fn a_task_that_wakes_itself_takes_turns_with_the_others() {
         }
     });
     assert_eq!(turns.get(), [MANY; 3]);
+}
+
+#[test]
+fn a_task_whose_set_is_never_without_a_result_lets_the_others_run() {
+    LocalExecutor::default().block_on(async {
+        let stop = Rc::new(Cell::new(false));
+        let taker = spawn_local({
+            let stop = stop.clone();
+            async move {
+                let mut set = JoinSet::new();
+                for taken in 0..MANY {
+                    if stop.get() {
+                        return taken;
+                    }
+                    set.insert(Sequential::new().submit(|()| (), ()));
+                    set.join_next().await.unwrap().unwrap();
+                }
+                MANY
+            }
+        });
+        spawn_local(async move { stop.set(true) }).detach();
+        assert!(taker.await.unwrap() < MANY);
+    });
 }
 
 #[test]

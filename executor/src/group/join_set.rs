@@ -12,6 +12,7 @@
 //!           amount per result, however many handles there are.
 //! Source    the interface is that of tokio's `JoinSet`. Next: `failure.rs`.
 
+use crate::budget;
 use crate::error::JoinError;
 use crate::scheduler::{spawn, spawn_local};
 use crate::task::completion::queue::CompletionQueue;
@@ -149,7 +150,9 @@ impl<T> JoinSet<T> {
         if self.is_empty() {
             return Poll::Ready(None);
         }
+        ready!(budget::poll_proceed(cx));
         let place = ready!(self.finished.poll_pop(cx));
+        budget::spend();
         Poll::Ready(Some(self.take(place)))
     }
 

@@ -4,6 +4,7 @@
 //! the handle here too. Next: `thread.rs`.
 
 use super::executor::{Executor, Portable, Shutdown, refuse_captures};
+use crate::budget;
 use crate::error::JoinError;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::task::body::{Job, new_task};
@@ -63,6 +64,9 @@ impl Executor for Sequential {
         if self.closed.load(Ordering::Relaxed) {
             runnable.fail(JoinError::Closed);
         } else {
+            // The job's budget is its own: a task that submits jobs in a loop must not go on for
+            // ever on theirs.
+            let _before = budget::Before::save();
             runnable.run();
         }
         handle
