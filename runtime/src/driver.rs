@@ -2,12 +2,12 @@
 //!
 //! ```text
 //!   park(limit)
-//!     1  publish the fresh timers of this thread
-//!     2  publish those of the workers; until when may we sleep? the earliest of the next timer
+//!     a  publish the fresh timers of this thread
+//!     b  publish those of the workers; until when may we sleep? the earliest of the next timer
 //!        and the limit
-//!     3  the reactor's turn: wait, mark the sources of the events, collect wakers
-//!     4  fire timers that are due, some of them, and collect wakers
-//!     5  call the wakers, with no lock held
+//!     c  the reactor's turn: wait, mark the sources of the events, collect wakers
+//!     d  fire timers that are due, some of them, and collect wakers
+//!     e  call the wakers, with no lock held
 //! ```
 //!
 //! Holds     no wake-up without a cause: no timer and no event means no return (a bell that rings
@@ -58,7 +58,7 @@ impl EventLoop {
         &self.shared
     }
 
-    /// Steps 2 and 3.
+    /// Steps b and c: (4) and (5) of a wake-up.
     fn wait(&mut self, limit: Option<Duration>) {
         let timers = &self.shared.timers;
         if limit == Some(Duration::ZERO) || !self.due.is_empty() {

@@ -58,8 +58,8 @@ where
     match single::spawn_here(future) {
         Ok(handle) => handle,
         Err(_) => panic!(
-            "there is no one-thread executor on this thread: call `spawn_local` from inside \
-             `LocalExecutor::block_on`"
+            "there is no one-thread executor on this thread: call `spawn_local` from inside the \
+             `block_on` of a one-thread runtime, a `LocalSet` or a `LocalExecutor`"
         ),
     }
 }

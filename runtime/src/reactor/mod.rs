@@ -3,14 +3,16 @@
 //! ```text
 //!   a socket's poll_read                                 the thread in Driver::park
 //!        |                                                        |
-//!        | 1 try the system call first                            | 4 wait on the OS
-//!        | 2 WouldBlock: clear the readiness it had seen          | 5 event: token -> source
-//!        | 3 leave a waker at the source, look once more          | 6 mark ready, take wakers
+//!        | try the system call first                              | (4) wait on the OS
+//!        | WouldBlock: clear the readiness it had seen            | (5) event: token -> source,
+//!        | (3) leave a waker at the source, look once more        |     mark ready, take wakers
 //!        v                                                        v
-//!     readiness.rs  <------------- one word, one lock ------- turn.rs ---> wakers, outside locks
+//!     readiness.rs  <------------- one word, one lock ------- turn.rs ---> (6) outside locks
 //!                                                                 |
 //!                                       poller.rs (trait):  mio.rs (edge)  or  polling.rs (oneshot)
 //! ```
+//!
+//! The numbers are those of a wake-up's life, in `lib.rs` of `tatkal-executor`.
 //!
 //! Reading order: `interest.rs`, `poller.rs`, `alarm.rs`, `mio.rs`, `polling.rs`, `unpark.rs`,
 //! `wakes.rs`, `waiters.rs`, `readiness.rs`, `registry.rs`, `turn.rs`.

@@ -127,7 +127,7 @@ impl Readiness {
             });
     }
 
-    /// Leaves a waker for the next event in `direction`. (3 register)
+    /// (3) Leaves a waker for the next event in `direction`.
     ///
     /// `arm` asks the OS for that event; it is called, under the lock, with a oneshot backend only.
     pub(crate) fn wait(
@@ -156,7 +156,7 @@ impl Readiness {
         Ok(Waiting::Stored)
     }
 
-    /// Notes what the OS said, and takes the wakers of those it concerns. (5 event)
+    /// (5) Notes what the OS said, and takes the wakers of those it concerns.
     pub(crate) fn mark(&self, ready: Ready, arming: Arming, wakes: &mut Wakes) {
         let mut waits = lock(&self.waits);
         // Release: pairs with `look`. Relaxed would do for the load: the value is all there is.

@@ -58,7 +58,7 @@ impl Reactor {
         self.unparker.clone().into()
     }
 
-    /// Waits (4 park) and marks what happened (5 event). True if anything did: an event, or a
+    /// (4) Waits, and (5) marks what happened. True if anything did: an event, or a
     /// token from an unparker. May come back early and for no reason.
     pub(crate) fn turn(&mut self, limit: Limit, wakes: &mut Wakes) -> bool {
         // A look at what is there sleeps for nobody: no bell need ring, but it takes the token.

@@ -17,7 +17,7 @@ impl Wakes {
         self.0.push(waker);
     }
 
-    /// Calls them all, in order. (6 wake) The first panic goes on when all have been called.
+    /// (6) Calls them all, in order. The first panic goes on when all have been called.
     pub(crate) fn call(&mut self) {
         let mut first = None;
         for waker in self.0.drain(..) {

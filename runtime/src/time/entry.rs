@@ -77,7 +77,7 @@ impl Entry {
         }
     }
 
-    /// Has it fired? If not, `waker` is the one to call from now on.
+    /// (3) Has it fired? If not, `waker` is the one to call from now on.
     pub(crate) fn poll(&self, waker: &Waker) -> Answer {
         // Acquire: pairs with the Release in `finish`. Saves the usual last poll the lock.
         if self.note.load(Ordering::Acquire) == FIRED {

@@ -185,7 +185,7 @@ impl Timers {
         state
     }
 
-    /// The thread is awake, or only had a look: fires what is due, [`FIRED_AT_ONCE`] at most.
+    /// (5) The thread is awake, or only had a look: fires what is due, [`FIRED_AT_ONCE`] at most.
     pub(crate) fn fire(&self, due: &mut Due, wakes: &mut Wakes) {
         self.asleep_until.store(AWAKE, Ordering::Relaxed);
         if due.0.is_empty() {
