@@ -160,7 +160,8 @@ fn a_full_queue_refuses_and_gives_the_argument_back() {
         for handle in handles {
             assert!(handle.join().unwrap_err().is_cancelled());
         }
-        assert_eq!(pool.queued(), 0);
+        // An aborted job counts until its turn comes.
+        support::until("an empty queue", || pool.queued() == 0);
         pool.submit(sum, vec![1]).join().unwrap();
         pool.shutdown(Shutdown::finish());
         let refused = pool.try_submit(nap, 7);
