@@ -34,6 +34,7 @@ tests![
     a_dropped_map_aborts_what_is_in_flight,
     a_job_can_be_awaited,
     a_waker_may_use_the_pool,
+    a_job_that_wrote_over_its_board_can_be_stopped,
 ];
 
 fn nap(seconds: u64) -> u32 {
@@ -408,4 +409,45 @@ fn a_waker_may_use_the_pool() {
     until("the waker", || woken.woken.load(Ordering::Relaxed) == 1);
     drop(waker);
     handle.join().unwrap();
+}
+
+/// Fills the memory that its worker shares with the pool with this byte, and sleeps.
+fn write_over_the_board(byte: u8) {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let board = maps.lines().find(|line| line.contains("tatkal-board"));
+    let (start, end) = board
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap()
+        .split_once('-')
+        .unwrap();
+    let address = |text| usize::from_str_radix(text, 16).unwrap();
+    let (start, end) = (address(start), address(end));
+    // SAFETY: mapped, and writable. Nobody in this process relies on what is there.
+    unsafe { std::ptr::write_bytes(start as *mut u8, byte, end - start) };
+    support::nap(600);
+}
+
+fn a_job_that_wrote_over_its_board_can_be_stopped() {
+    for byte in [0, 1, 2, 3, 0x55, 0xff] {
+        let pool = pool(1);
+        let mad = pool.submit(write_over_the_board, byte);
+        until("its work", || {
+            pool.worker_pids().into_iter().any(support::naps)
+        });
+        let behind = pool.submit(own_pid, ());
+        mad.abort();
+        assert!(mad.join().is_err());
+        behind.join().unwrap();
+        // The same with a job behind it whose offer it may write over.
+        let mad = pool.submit(write_over_the_board, byte);
+        let behind = pool.submit(own_pid, ());
+        until("its work", || {
+            pool.worker_pids().into_iter().any(support::naps)
+        });
+        mad.abort();
+        assert!(mad.join().is_err());
+        let _ = behind.join(); // It may have to pay.
+    }
 }

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::{is_dead, kill, nap, pids_told_by, play_part, pool, start_part, until};
+use support::{is_dead, kill, nap, naps, pids_told_by, play_part, pool, start_part, until};
 use tatkal_executor::{ForkServer, JoinError, LocalExecutor, Parker, ProcessPool, Shutdown};
 
 tests![
@@ -27,6 +27,7 @@ tests![
         lets_its_server_have_no_descriptors,
         has_no_stdin,
         has_a_file_past_its_limit,
+        has_no_descriptors_for_a_while,
     ],
     nothing_outlives_a_killed_program,
     nothing_outlives_a_program_killed_while_its_server_is_stopped,
@@ -45,6 +46,7 @@ tests![
     when_the_server_has_no_descriptors_the_jobs_fail_at_once,
     a_program_without_stdin_has_pools_too,
     a_program_that_lowered_its_limit_below_an_open_file_has_pools_too,
+    when_there_are_descriptors_again_there_are_workers_again,
 ];
 
 fn own_pid(_: ()) -> u32 {
@@ -467,4 +469,42 @@ fn has_a_file_past_its_limit() {
 
 fn a_program_that_lowered_its_limit_below_an_open_file_has_pools_too() {
     play_part("has_a_file_past_its_limit");
+}
+
+/// A soft limit of this program's own descriptors.
+fn limit_own_descriptors(value: u64) {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the limit lives on the stack.
+    unsafe {
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0);
+        limit.rlim_cur = value;
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0);
+    }
+}
+
+fn has_no_descriptors_for_a_while() {
+    ForkServer::start().unwrap();
+    for more in [1, 2] {
+        let pool = pool(2);
+        pool.submit(own_pid, ()).join().unwrap();
+        pool.submit(nap, 600).detach();
+        until("the nap", || pool.worker_pids().into_iter().all(naps));
+        limit_own_descriptors(3);
+        // They wait behind the nap, as there can be no other worker.
+        let handles: Vec<_> = (0..more).map(|_| pool.submit(own_pid, ())).collect();
+        std::thread::sleep(std::time::Duration::from_millis(20)); // for the manager to be refused
+        limit_own_descriptors(1000);
+        for handle in handles {
+            handle.join().unwrap();
+        }
+        pool.kill();
+        pool.shutdown(Shutdown::finish());
+    }
+}
+
+fn when_there_are_descriptors_again_there_are_workers_again() {
+    play_part("has_no_descriptors_for_a_while");
 }

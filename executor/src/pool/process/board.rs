@@ -258,11 +258,14 @@ impl Board {
         )
     }
 
-    /// Is there an answer to job `number`?
+    /// Is there an answer to job `number`, which was offered and not taken back?
     pub(super) fn look(&self, number: u64) -> Look {
         let slot = self.slot(number);
-        if slot.word.look() != (number, State::Answered) {
-            return Look::NotYet;
+        match slot.word.look() {
+            (there, State::Answered) if there == number => {}
+            (there, State::Offered | State::Claimed) if there == number => return Look::NotYet,
+            // A job that was offered and not taken back: nobody in his senses wrote this.
+            _ => return Look::Nonsense,
         }
         // D2: each is read once, and believed only after the check.
         let kind = Kind::of(slot.kind.load(Ordering::Relaxed));
@@ -538,6 +541,7 @@ mod tests {
                 .store((roll() >> (32 + roll() % 32)) as u32, Ordering::Relaxed);
             slot.took_ns.store(roll(), Ordering::Relaxed);
             match roll() % 3 {
+                0 if roll() % 2 == 0 => slot.word.offer(number),
                 0 => slot.word.offer(roll() >> 2),
                 _ => slot.word.answer(number),
             }

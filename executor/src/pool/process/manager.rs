@@ -118,7 +118,10 @@ impl Manager {
 
     /// Does what the crew asks for. Returns when to look again at the latest; `None` at the end.
     fn arrange(&mut self) -> Option<Option<Instant>> {
-        self.shared.change(Crew::ring_alarms);
+        self.shared.change(|crew, out| {
+            crew.ring_alarms(out);
+            crew.end_pause(out);
+        });
         let mut crew = lock(&self.shared.crew);
         if crew.is_done() {
             if crew.is_empty() {
@@ -130,7 +133,6 @@ impl Manager {
             }
             crew.dismiss_all();
         }
-        let next_look = crew.plan_look(Instant::now());
         let wanted = crew.wants_workers();
         let orders = std::mem::take(&mut crew.orders);
         drop(crew);
@@ -142,7 +144,8 @@ impl Manager {
             self.hire();
         }
         self.send_requests();
-        Some(next_look)
+        // Only now: a worker that could not be asked for makes a pause that has an end.
+        Some(lock(&self.shared.crew).plan_look())
     }
 
     /// Asks for one more worker.

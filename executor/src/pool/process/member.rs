@@ -420,13 +420,16 @@ impl Member {
         // and take it along: the last first, so that those that are back stay behind the worker.
         // If one of them has begun, this one is done: its answer is on the way, and counts.
         let mut back = Vec::new();
-        if self.board.look(self.jobs[index].number) != Look::NotYet {
+        if let Look::Answered { .. } = self.board.look(self.jobs[index].number) {
             return Stop::Done(back);
         }
         while self.jobs.len() > index + 1 {
             match self.withdraw(self.jobs.len() - 1) {
                 Some(job) => back.push(job),
-                None => return Stop::Done(back),
+                None if self.board.was_begun(self.jobs[self.jobs.len() - 1].number) => {
+                    return Stop::Done(back);
+                }
+                None => break, // The board holds nonsense. Whoever wrote it must not go on.
             }
         }
         self.stage = Stage::Leaving;

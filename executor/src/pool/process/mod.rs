@@ -20,13 +20,13 @@
 //!   `memory.rs` (long payloads), `bell.rs` and `slot.rs` (the two protocols of shared memory),
 //!   `scene.rs` (what a dead worker was doing), `board.rs` (jobs and answers in it), `image.rs`
 //!   (whose code is known), `panics.rs`, `limits.rs`, `codec.rs` (values as payloads), `entry.rs`
-//!   (a job's code as an address),
-//!   `control.rs` (what pool and server say)
+//!   (a job's code as an address), `control.rs` (what pool and server say)
 //! - the other processes: `worker.rs`, `server.rs`, `fork_server.rs` (how a program starts it)
 //! - the pool: `policy.rs` (what was agreed), `metrics.rs` (what was done), `job.rs`, `measure.rs`
-//!   (where a job's time goes), `member.rs` (one worker), `crew.rs`,
-//!   `crew/stopping.rs` and `crew/turnover.rs` (all of them, and the queue), `waiter.rs` (a thread that waits), `shared.rs` (the lock), `setup.rs`, `manager.rs` (the thread), `pool.rs`,
-//!   `pool/submit.rs`, `pool/jobs.rs` (the API), `builder.rs`
+//!   (where a job's time goes), `member.rs` (one worker), `crew.rs` with `crew/stopping.rs` and
+//!   `crew/turnover.rs` (all of them, and the queue), `waiter.rs` (a thread that waits), `shared.rs`
+//!   (the lock), `setup.rs`, `manager.rs` (the thread), `pool.rs` with `pool/submit.rs` and
+//!   `pool/jobs.rs` (the API), `builder.rs`
 
 mod bell;
 mod board;

@@ -305,8 +305,12 @@ impl Executor for ProcessPool {
 
 impl Drop for ProcessPool {
     fn drop(&mut self) {
+        // First: in a forked copy the lock may be held by a thread that is not there.
+        if sys::own_pid() != self.program {
+            return;
+        }
         let told = lock(&self.shared.crew).was_told_to_end();
-        if !told && sys::own_pid() == self.program {
+        if !told {
             let wait = !self.shared.is_delivering();
             self.end(|crew, out| crew.close(false, out), wait);
         }

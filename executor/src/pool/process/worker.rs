@@ -28,6 +28,7 @@
 //!
 //! Next: `server.rs`.
 
+use super::bell::NOBODY;
 use super::board::{Board, MANAGER, SLOTS, Turn, WAITER};
 use super::codec::{Arrived, new_memory};
 use super::entry::{Entry, Reply};
@@ -175,7 +176,8 @@ impl Desk {
         match whom {
             MANAGER => sys::ring(&self.bell),
             WAITER => sys::ring(&self.waiter),
-            _ => {}
+            NOBODY => {}
+            _ => return Err(io::Error::other("nonsense in a bell")),
         }
         if let Payload::Memory(memory) = payload {
             let mut spares = spares.borrow_mut();

@@ -168,8 +168,8 @@ impl Crew {
     }
 
     /// By the manager, before it sleeps: when to look again at the latest.
-    pub(in crate::pool::process) fn plan_look(&mut self, now: Instant) -> Option<Instant> {
-        let times = [self.next_alarm(), self.pause_ends(now)];
+    pub(in crate::pool::process) fn plan_look(&mut self) -> Option<Instant> {
+        let times = [self.next_alarm(), self.no_fork_before];
         self.next_look = times.into_iter().flatten().min();
         self.next_look
     }

@@ -179,7 +179,7 @@ impl Walk {
             remote.finish(outcome);
         }
         if self.crew.take_ring() {
-            self.crew.plan_look(hands()); // What the manager does when it is woken.
+            self.crew.plan_look(); // What the manager does when it is woken.
         }
         self.check();
         answer
@@ -310,7 +310,6 @@ impl Walk {
             let ticket = self.workers.remove(index).ticket;
             let error = io::Error::from_raw_os_error(libc::EAGAIN);
             self.change(|crew, out| crew.refused(Some(ticket), &error, out));
-            self.crew.no_fork_before = None; // Time passes.
         }
     }
 
@@ -414,8 +413,9 @@ impl Walk {
     fn pass_time(&mut self, milliseconds: u64) {
         TIME.set(TIME.get() + Duration::from_millis(milliseconds));
         self.change(Crew::ring_alarms);
+        self.change(Crew::end_pause);
         // C6, and nothing is left undone.
-        let look = self.crew.plan_look(hands());
+        let look = self.crew.plan_look();
         assert!(look.is_none_or(|look| look > hands()));
     }
 

@@ -19,7 +19,7 @@ use crate::pool::process::job::{Job, Outcome};
 use crate::pool::process::member::{Member, Remains, Stage};
 use crate::pool::process::policy::{Initializer, OnDeath};
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// So many workers in a row may die without having begun a job before the jobs that wait are
 /// failed: one can be killed by accident, but not so many. (It stops a storm of restarts.)
@@ -39,10 +39,17 @@ impl Crew {
         self.queue.len().saturating_sub(starting).min(places)
     }
 
-    /// When to look at `wants_workers` again although nothing happened.
-    pub(super) fn pause_ends(&mut self, now: Instant) -> Option<Instant> {
-        self.no_fork_before = self.no_fork_before.filter(|end| now < *end);
-        self.no_fork_before
+    /// Is the pause over that follows on a refused fork? Then there may be more workers now, and
+    /// what waits behind another job meanwhile waits for them (C3).
+    pub(in crate::pool::process) fn end_pause(&mut self, out: &mut Out) {
+        let now = (self.clock)();
+        if self.no_fork_before.is_some_and(|end| end <= now) {
+            self.no_fork_before = None;
+            let members = self.members.values_mut();
+            let behind = members.flat_map(Member::withdraw_waiting).collect();
+            self.put_back(behind);
+            self.dispatch(out);
+        }
     }
 
     pub(super) fn count(&self, stage: Stage) -> usize {
@@ -142,7 +149,7 @@ impl Crew {
         if self.count(Stage::Starting) + self.count(Stage::Ready) == 0 {
             self.fail_queue(out, || JoinError::Start(copy_of(error)));
         } else {
-            self.no_fork_before = Instant::now().checked_add(FORK_PAUSE);
+            self.no_fork_before = (self.clock)().checked_add(FORK_PAUSE);
             self.dispatch(out);
         }
     }
