@@ -227,6 +227,59 @@ fn tasks_that_compute_are_spread_over_the_workers() {
 }
 
 #[test]
+fn the_process_pools_account_is_in_the_json_and_with_verbose_in_the_report() {
+    let scratch = Scratch::new("account");
+    let args = "--jobs 12 --size 64KiB -w 2 --mode threads,processes";
+    let (report, ended) = measured("hash", args, &scratch);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(!ended.stdout.contains("Where the time"), "{ended:?}");
+    let modes = &report.0["modes"];
+    assert!(modes[0].get("processes").is_none(), "{}", modes[0]);
+    let account = &modes[1]["processes"];
+    let workers = account["workers"].as_array().unwrap();
+    let sum = |key: &str| -> u64 {
+        let of = |worker: &Value| worker[key].as_u64().unwrap();
+        workers.iter().map(of).sum()
+    };
+    assert_eq!(
+        (sum("jobs"), &account["dead_workers"]["jobs"]),
+        (12, &0.into())
+    );
+    assert!(
+        sum("bytes_in") > 12 && sum("bytes_out") > 12 * 64,
+        "{account}"
+    );
+    let pids: BTreeSet<_> = workers.iter().map(|w| w["pid"].as_u64().unwrap()).collect();
+    assert!(pids.is_superset(&distinct(&report, "processes", "pid")));
+    let phases = &account["phases"];
+    assert_eq!(phases["jobs"], 12);
+    // What the jobs say of themselves is a part of what they ran.
+    let inside: f64 = report.items("processes").iter().map(spent).sum();
+    assert!(
+        phases["run_s"].as_f64().unwrap() >= inside,
+        "{phases} {inside}"
+    );
+
+    let ended = run("hash", &format!("{args} -v"));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let text = &ended.stdout;
+    assert!(
+        text.contains("in processes: the mean of 12 jobs\n"),
+        "{text}"
+    );
+    for phase in ["encode", "queue", "transfer", "run", "decode", "worker"] {
+        let line = format!("\n  {phase} ");
+        assert!(text.contains(&line), "{phase}: {text}");
+    }
+}
+
+/// Seconds from the start of an item to its end.
+fn spent(item: &Value) -> f64 {
+    let time = |key: &str| item[key].as_f64().unwrap();
+    time("end_s") - time("start_s")
+}
+
+#[test]
 fn json_on_standard_output_is_all_there_is_on_it() {
     let ended = run(
         "hash",

@@ -63,7 +63,12 @@ impl Common {
             Some(Json::Stdout) => Lines::Stderr,
             _ => Lines::Stdout,
         };
-        Output { lines, bar, json }
+        Output {
+            lines,
+            bar,
+            json,
+            accounts: false,
+        }
     }
 
     /// Finds out before the run, not after it, whether the JSON can be written.

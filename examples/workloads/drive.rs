@@ -59,6 +59,8 @@ where
             let doomed = pool.clone();
             session.on_interrupt(move || doomed.kill());
             drive(session, &*pool, work, jobs);
+            // Before it goes, and its workers with it.
+            session.account(pool.pool.metrics());
         }
         Mode::Async | Mode::AsyncThreads => unreachable!("async jobs are driven by their program"),
     }
@@ -104,7 +106,11 @@ struct Killable {
 impl Killable {
     fn new(workers: usize) -> io::Result<Self> {
         Ok(Self {
-            pool: ProcessPool::new(workers)?,
+            // What that costs is nothing beside these jobs.
+            pool: ProcessPool::builder()
+                .workers(workers)
+                .measure(true)
+                .build()?,
             jobs: Mutex::default(),
         })
     }

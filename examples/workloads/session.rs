@@ -17,12 +17,13 @@ use crate::printer::Lines;
 use crate::report::model::{Item, ModeRun, Run, Workload, plural};
 use crate::report::progress::Progress;
 use crate::report::style::{Role, Style};
-use crate::report::{json, table, text};
+use crate::report::{accounts, json, table, text};
 use crate::stamp::Moment;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard};
+use tatkal::ProcessPoolMetrics;
 
 /// Where a run's results go.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub struct Output {
     pub bar: bool,
     /// Where the JSON document goes.
     pub json: Option<Json>,
+    /// Is the account of the worker processes a part of the report?
+    pub accounts: bool,
 }
 
 /// Where the JSON document goes.
@@ -118,6 +121,7 @@ impl Session {
             elapsed: Default::default(),
             complete: false,
             expected,
+            pool: None,
             items: Vec::new(),
         };
         let crew = table::crew(state.run.workload, &mode);
@@ -156,6 +160,13 @@ impl Session {
             plural(mode.workers, "worker"),
             mode.elapsed.as_secs_f64()
         ));
+    }
+
+    /// What the workers of the mode that was just completed did, if they were processes.
+    pub fn account(&self, pool: ProcessPoolMetrics) {
+        if let Some(mode) = self.lock().run.modes.last_mut() {
+            mode.pool = Some(pool);
+        }
     }
 
     /// The end of the run: prints the report, writes the JSON. The program's exit code is 1 when
@@ -204,7 +215,10 @@ impl Session {
         if let Some(tidy) = state.tidy.clone() {
             tidy();
         }
-        let text = text::report(&state.run, self.style);
+        let mut text = text::report(&state.run, self.style);
+        if self.output.accounts {
+            text += &accounts::accounts(&state.run, self.style);
+        }
         let printed = self.output.lines.print_text(&text);
         let saved = match &self.output.json {
             None => true,
@@ -264,6 +278,7 @@ mod tests {
             lines: Lines::Nowhere,
             bar: false,
             json: None,
+            accounts: false,
         };
         Session::new(Workload::Flags, output, |_| None)
     }
@@ -312,6 +327,7 @@ mod tests {
             lines: Lines::Nowhere,
             bar: false,
             json: Some(Json::File(json.clone())),
+            accounts: false,
         };
         let session = Session::new(Workload::Flags, output, |_| None);
         session.begin(Mode::Sequential, 1, None, 1);
@@ -331,6 +347,7 @@ mod tests {
             lines: Lines::Nowhere,
             bar: false,
             json: Some(Json::File("/no/such/directory/run.json".into())),
+            accounts: false,
         };
         let session = Session::new(Workload::Flags, output, |_| None);
         assert_eq!(session.finish(), ExitCode::FAILURE);

@@ -44,6 +44,10 @@ struct Arguments {
     #[arg(long)]
     gil: bool,
 
+    /// Say of the processes where the time of their jobs went, and what each of them did
+    #[arg(short, long)]
+    verbose: bool,
+
     #[command(flatten)]
     common: Common,
 }
@@ -63,6 +67,8 @@ pub struct Options {
     pub workers: usize,
     /// What the bytes follow from.
     pub seed: u64,
+    /// Is the account of the processes a part of the report?
+    pub verbose: bool,
     /// Where results go.
     pub common: Common,
 }
@@ -117,6 +123,7 @@ fn check(arguments: Arguments) -> Result<Options, Refusal> {
         seed: arguments
             .seed
             .unwrap_or_else(|| rand::random_range(0..1_000_000)),
+        verbose: arguments.verbose,
         common: arguments.common,
     };
     check_memory(&options, physical_memory())?;

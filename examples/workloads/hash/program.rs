@@ -21,7 +21,9 @@ use tatkal::{Runtime, ThreadPool, as_completed};
 /// mode is refused ends the run with a report of those before it.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, String> {
     let options = Options::from_args(args).unwrap_or_else(|refusal| refusal.exit());
-    let session = Session::new(Workload::Hash, options.common.output(false), job::line);
+    let mut output = options.common.output(false);
+    output.accounts = options.verbose;
+    let session = Session::new(Workload::Hash, output, job::line);
     interrupt::watch(session.clone()).map_err(|error| format!("no signals: {error}"))?;
     session.say(&options.describe());
     Ok(match run_modes(&options, &session) {

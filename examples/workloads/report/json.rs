@@ -8,6 +8,16 @@
 //!                        "error": null}]}]}
 //! ```
 //!
+//! A mode that ran on a process pool to its end also has `"processes"`: what each worker did, what
+//! the dead ones did together, and where the time of the jobs went, as sums over `jobs` jobs:
+//!
+//! ```text
+//! {"phases": {"jobs": 5, "encode_s": …, "queue_s": …, "transfer_s": …, "run_s": …, "decode_s": …},
+//!  "workers": [{"pid": 4101, "rss_bytes": 3145728, "jobs": 5, "cpu_s": 0.2, "bytes_in": 310,
+//!               "bytes_out": 900}],
+//!  "dead_workers": {"count": 0, "jobs": 0, "cpu_s": 0.0, "bytes_in": 0, "bytes_out": 0}}
+//! ```
+//!
 //! `status` is `ok`, `not_found` or `error`. `start_s` and `end_s` count from the moment when their
 //! mode began, by one clock for all processes, so that modes can be drawn above each other.
 //! `speedup` is null where there is no complete sequential run to compare with. An interrupted run
@@ -18,6 +28,7 @@ use serde::Serialize;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
+use tatkal::{JobPhases, ProcessPoolMetrics, ProcessWork, ProcessWorkerMetrics};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -37,7 +48,49 @@ struct ModeView<'a> {
     workers: usize,
     elapsed_s: f64,
     speedup: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    processes: Option<ProcessesView>,
     items: Vec<ItemView<'a>>,
+}
+
+#[derive(Serialize)]
+struct ProcessesView {
+    phases: Option<PhasesView>,
+    workers: Vec<WorkerView>,
+    dead_workers: DeadView,
+}
+
+#[derive(Serialize)]
+struct PhasesView {
+    jobs: u64,
+    encode_s: f64,
+    queue_s: f64,
+    transfer_s: f64,
+    run_s: f64,
+    decode_s: f64,
+}
+
+#[derive(Serialize)]
+struct WorkerView {
+    pid: u32,
+    rss_bytes: u64,
+    #[serde(flatten)]
+    work: WorkView,
+}
+
+#[derive(Serialize)]
+struct DeadView {
+    count: u64,
+    #[serde(flatten)]
+    work: WorkView,
+}
+
+#[derive(Serialize)]
+struct WorkView {
+    jobs: u64,
+    cpu_s: f64,
+    bytes_in: u64,
+    bytes_out: u64,
 }
 
 #[derive(Serialize)]
@@ -72,7 +125,41 @@ fn view<'a>(run: &Run, mode: &'a ModeRun) -> ModeView<'a> {
         workers: mode.workers,
         elapsed_s: mode.elapsed.as_secs_f64(),
         speedup: run.speedup(mode),
+        processes: mode.pool.as_ref().map(processes_view),
         items: mode.items.iter().map(|i| item_view(mode, i)).collect(),
+    }
+}
+
+fn processes_view(pool: &ProcessPoolMetrics) -> ProcessesView {
+    let phases = |phases: JobPhases| PhasesView {
+        jobs: phases.jobs,
+        encode_s: phases.encode.as_secs_f64(),
+        queue_s: phases.queue.as_secs_f64(),
+        transfer_s: phases.transfer.as_secs_f64(),
+        run_s: phases.run.as_secs_f64(),
+        decode_s: phases.decode.as_secs_f64(),
+    };
+    let worker = |worker: &ProcessWorkerMetrics| WorkerView {
+        pid: worker.pid,
+        rss_bytes: worker.rss_bytes,
+        work: work_view(&worker.work),
+    };
+    ProcessesView {
+        phases: pool.phases.map(phases),
+        workers: pool.workers.iter().map(worker).collect(),
+        dead_workers: DeadView {
+            count: pool.left_workers,
+            work: work_view(&pool.left),
+        },
+    }
+}
+
+fn work_view(work: &ProcessWork) -> WorkView {
+    WorkView {
+        jobs: work.jobs,
+        cpu_s: work.cpu_time.as_secs_f64(),
+        bytes_in: work.bytes_in,
+        bytes_out: work.bytes_out,
     }
 }
 

@@ -8,6 +8,7 @@ use crate::stamp::{Moment, Place};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::time::Duration;
+use tatkal::ProcessPoolMetrics;
 
 /// How an item ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -87,6 +88,8 @@ pub struct ModeRun {
     pub complete: bool,
     /// How many items there were to do.
     pub expected: usize,
+    /// On a process pool, once the mode is complete: what its workers did, and where the time went.
+    pub pool: Option<ProcessPoolMetrics>,
     /// The items done, in the order in which they were asked for once the mode is complete.
     pub items: Vec<Item>,
 }
@@ -280,6 +283,7 @@ pub(crate) mod tests {
             elapsed: Duration::from_secs_f64(seconds),
             complete: true,
             expected: items.len(),
+            pool: None,
             items,
         }
     }

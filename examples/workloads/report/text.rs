@@ -1,4 +1,4 @@
-//! The report as it is printed: table, totals, what went wrong, findings. Next: `json.rs`.
+//! The report as it is printed: table, totals, what went wrong, findings. Next: `accounts.rs`.
 
 use super::findings::{Finding, findings};
 use super::model::{ModeRun, Run, Status, Workload, thousands};
