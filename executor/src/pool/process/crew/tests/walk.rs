@@ -1,0 +1,356 @@
+//! A walk: a crew and its played workers, step by step as the dice fall.
+//!
+//! Every step is something that the program, the server, the time or a worker may do to the crew.
+//! What must hold in between is checked after each; what must hold in the end, by `tests.rs`.
+
+use super::*;
+
+/// See the file head.
+pub(super) struct Walk {
+    pub(super) dice: u64,
+    pub(super) crew: Crew,
+    pub(super) records: Records,
+    pub(super) workers: Vec<Played>,
+    pub(super) next_ticket: Ticket,
+    pub(super) has_setup: bool,
+    pub(super) setups: SetupEnds,
+}
+
+impl Walk {
+    pub(super) fn new(seed: u64) -> Walk {
+        let mut walk = Walk {
+            dice: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            crew: Crew::new(Rules::new(1)),
+            records: Records::default(),
+            workers: Vec::new(),
+            next_ticket: 1,
+            has_setup: false,
+            setups: Arc::default(),
+        };
+        walk.crew.rules.workers = 1 + walk.below(4);
+        walk.has_setup = walk.below(3) == 0;
+        walk.crew.rules.max_jobs = [None, None, Some(1), Some(3)][walk.below(4)];
+        let age = Duration::from_millis(30);
+        walk.crew.rules.max_age = [None, None, Some(age)][walk.below(3)];
+        walk.crew.clock = hands;
+        TIME.set(Duration::ZERO);
+        walk
+    }
+
+    pub(super) fn below(&mut self, limit: usize) -> usize {
+        self.dice ^= self.dice << 13;
+        self.dice ^= self.dice >> 7;
+        self.dice ^= self.dice << 17;
+        (self.dice % limit as u64) as usize
+    }
+
+    /// One transition, and the ends that come of it.
+    pub(super) fn change<T>(&mut self, transition: impl FnOnce(&mut Crew, &mut Out) -> T) -> T {
+        let answer = self.change_once(transition);
+        loop {
+            // Not in the condition: its lock would last for the body.
+            let ended = self.setups.lock().unwrap().pop();
+            let Some((ticket, result)) = ended else {
+                return answer;
+            };
+            self.change_once(|crew, out| crew.set_up(ticket, result, out));
+        }
+    }
+
+    pub(super) fn change_once<T>(
+        &mut self,
+        transition: impl FnOnce(&mut Crew, &mut Out) -> T,
+    ) -> T {
+        let mut out = Out::new();
+        let answer = transition(&mut self.crew, &mut out);
+        self.crew.left(out.len());
+        for (remote, outcome) in out {
+            remote.finish(outcome);
+        }
+        if self.crew.take_ring() {
+            self.crew.plan_look(); // What the manager does when it is woken.
+        }
+        self.check();
+        answer
+    }
+
+    /// What holds between any two transitions (C2, C6).
+    pub(super) fn check(&self) {
+        assert!(
+            self.crew.queue.is_empty() || self.crew.idle.is_empty(),
+            "C2"
+        );
+        let sleeps_past = |alarm: Instant| self.crew.next_look.is_none_or(|look| alarm < look);
+        assert!(!self.crew.next_alarm().is_some_and(sleeps_past), "C6");
+        let orders: Vec<u64> = self.crew.queue.iter().map(|job| job.order).collect();
+        assert!(orders.is_sorted(), "{orders:?}");
+        let held: usize = self.crew.members.values().map(Member::load).sum();
+        assert!(self.crew.pending >= self.crew.queue.len());
+        assert!(self.crew.pending <= self.crew.queue.len() + held);
+    }
+
+    pub(super) fn submit(&mut self, length: usize) {
+        self.submit_on(Terms::default(), length);
+    }
+
+    pub(super) fn dice_terms(&mut self) -> Terms {
+        Terms {
+            timeout: (self.below(3) == 0).then(|| Duration::from_millis(20)),
+            on_death: match self.below(40) {
+                0..20 => OnDeath::FailJob,
+                20..30 => OnDeath::Retry(0),
+                30..39 => OnDeath::Retry(2),
+                _ => OnDeath::BreakPool,
+            },
+        }
+    }
+
+    pub(super) fn submit_on(&mut self, terms: Terms, length: usize) {
+        let index = self.records.lock().unwrap().len();
+        self.records.lock().unwrap().push(Record {
+            terms,
+            submitted: TIME.get(),
+            ..Record::default()
+        });
+        let remote = Box::new(FakeRemote {
+            index,
+            records: self.records.clone(),
+        });
+        let argument = vec![0; length];
+        let job = Job {
+            remote,
+            order: 0,
+            entry: index as u64,
+            argument: carry(argument, &mut new_memory).unwrap(),
+            policy: terms.policy(),
+        };
+        if self.crew.phase == Phase::Open {
+            self.change(|crew, out| crew.accept(job, out));
+        } else {
+            self.records.lock().unwrap().pop();
+        }
+    }
+
+    /// As a handle does it: in place while it is queued for the first time.
+    pub(super) fn abort(&mut self) {
+        let count = self.records.lock().unwrap().len();
+        if count == 0 {
+            return;
+        }
+        let index = self.below(count);
+        let started = {
+            let record = &mut self.records.lock().unwrap()[index];
+            if record.aborted || !record.ends.is_empty() {
+                return;
+            }
+            record.aborted = true;
+            record.started
+        };
+        if started {
+            self.change(|crew, out| crew.abort(TaskId(index), out));
+        }
+    }
+
+    pub(super) fn hire(&mut self) {
+        if self.crew.wants_workers() == 0 {
+            return;
+        }
+        let (ours, channel) = sys::socketpair(libc::SOCK_SEQPACKET).unwrap();
+        let (board, page) = Board::create().unwrap();
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.workers.push(Played {
+            ticket,
+            arrived: false,
+            channel,
+            board: Board::open(&page).unwrap(),
+            next: 1,
+            at: None,
+        });
+        let mut member = Member::new(Arc::new(ours), Arc::new(board));
+        let ended = self.setups.clone();
+        member.setup = self.has_setup.then(|| Job {
+            remote: Box::new(FakeSetup { ticket, ended }),
+            order: FIRST,
+            entry: SETUP,
+            argument: Payload::Bytes(Vec::new()),
+            policy: None,
+        });
+        self.change(|crew, _| crew.expect(ticket, member));
+    }
+
+    pub(super) fn pick(&mut self, which: impl Fn(&Played) -> bool) -> Option<usize> {
+        let fitting: Vec<usize> = (0..self.workers.len())
+            .filter(|&index| which(&self.workers[index]))
+            .collect();
+        (!fitting.is_empty()).then(|| fitting[self.below(fitting.len())])
+    }
+
+    pub(super) fn arrive(&mut self) {
+        if let Some(index) = self.pick(|worker| !worker.arrived) {
+            self.workers[index].arrived = true;
+            let ticket = self.workers[index].ticket;
+            self.change(|crew, out| crew.arrived(ticket, 100 + ticket as u32, out));
+        }
+    }
+
+    pub(super) fn refuse(&mut self) {
+        if let Some(index) = self.pick(|worker| !worker.arrived) {
+            let ticket = self.workers.remove(index).ticket;
+            let error = io::Error::from_raw_os_error(libc::EAGAIN);
+            self.change(|crew, out| crew.refused(Some(ticket), &error, out));
+        }
+    }
+
+    /// A worker takes a step: it begins a job, or ends one.
+    pub(super) fn work(&mut self) {
+        let Some(index) = self.pick(|worker| worker.arrived) else {
+            return;
+        };
+        let worker = &mut self.workers[index];
+        if let Some((number, job)) = worker.at.take() {
+            let result = match job % 7 {
+                0 => vec![1; BODY + 1],
+                _ => vec![1; job as usize % 200],
+            };
+            let result = carry(result, &mut new_memory).unwrap();
+            if let Payload::Memory(memory) = &result {
+                memory.send(&worker.channel, number, false).unwrap();
+            }
+            // Some are long: then fewer are given in advance.
+            let took = Duration::from_micros(job % 50);
+            worker.board.answer(number, Kind::Done, &result, took);
+            return;
+        }
+        match worker.board.next(worker.next) {
+            Turn::Nothing => return,
+            Turn::Over => {}
+            Turn::Nonsense => panic!("nobody writes nonsense here"),
+            Turn::Mine { entry, length } => {
+                if length > BODY {
+                    Memory::receive(&worker.channel, worker.next, length).unwrap();
+                }
+                worker.at = Some((worker.next, entry));
+                if entry != SETUP {
+                    self.records.lock().unwrap()[entry as usize].begun += 1;
+                }
+            }
+        }
+        worker.next += 1;
+    }
+
+    /// The pool takes in what was answered.
+    pub(super) fn hear(&mut self) {
+        self.change(|crew, out| crew.collect(out));
+    }
+
+    /// A worker dies, and the pool takes note of it in the order of the real one.
+    pub(super) fn die(&mut self, index: usize) {
+        if let Some((_, job)) = self.workers[index].at
+            && job != SETUP
+        {
+            self.records.lock().unwrap()[job as usize].falls += 1;
+        }
+        if self.below(2) == 0 {
+            let ticket = self.workers[index].ticket;
+            self.change(|crew, _| crew.leaves(ticket)); // The end of its channel came first.
+        }
+        self.hear();
+        let ticket = self.workers.remove(index).ticket;
+        self.crew.orders.retain(|(ordered, _)| *ordered != ticket);
+        self.change(|crew, out| crew.bury(ticket, Some(libc::SIGKILL), out));
+    }
+
+    /// An order is carried out. Only a job that is to stop may be at stake; and SIGTERM may be
+    /// ignored.
+    pub(super) fn execute(&mut self) {
+        if self.crew.orders.is_empty() {
+            return;
+        }
+        let (ticket, signal) = self.crew.orders.remove(0);
+        let mut workers = self.workers.iter();
+        let Some(index) = workers.position(|worker| worker.ticket == ticket) else {
+            return;
+        };
+        if let Some((_, job)) = self.workers[index].at
+            && job != SETUP
+        {
+            let record = &self.records.lock().unwrap()[job as usize];
+            let may_stop =
+                record.aborted || record.terms.timeout.is_some() || self.crew.broken.is_some();
+            assert!(may_stop, "sacrificed: {record:?}");
+        }
+        if signal == libc::SIGKILL || self.below(3) > 0 {
+            self.die(index);
+        }
+    }
+
+    /// A worker that was let go leaves when it has nothing to do.
+    pub(super) fn leave(&mut self) {
+        let is_let_go = |walk: &Walk, ticket| {
+            let member = walk.crew.members.get(&ticket);
+            member.is_some_and(|member| member.stage == Stage::Leaving && member.is_idle())
+        };
+        let tickets: Vec<_> = self.workers.iter().map(|worker| worker.ticket).collect();
+        if let Some(index) = tickets.iter().position(|ticket| is_let_go(self, *ticket))
+            && self.workers[index].at.is_none()
+        {
+            self.die(index);
+        }
+    }
+
+    pub(super) fn pass_time(&mut self, milliseconds: u64) {
+        TIME.set(TIME.get() + Duration::from_millis(milliseconds));
+        self.change(Crew::ring_alarms);
+        self.change(Crew::end_pause);
+        // C6, and nothing is left undone.
+        let look = self.crew.plan_look();
+        assert!(look.is_none_or(|look| look > hands()));
+    }
+
+    pub(super) fn step(&mut self) {
+        match self.below(22) {
+            0..=3 => {
+                let length = [0, 10, 300_000][self.below(3)];
+                let terms = self.dice_terms();
+                self.submit_on(terms, length);
+            }
+            20..=21 => {
+                let long = self.below(20) == 0; // enough for a worker to be stuck
+                let milliseconds = if long { 1200 } else { self.below(8) as u64 };
+                self.pass_time(milliseconds);
+            }
+            4..=5 => self.hire(),
+            6..=7 => self.arrive(),
+            8..=12 => self.work(),
+            13..=15 => self.hear(),
+            16 if self.below(2) == 0 => self.abort(),
+            16 => self.leave(),
+            17 => self.execute(),
+            18 if self.below(4) == 0 => self.refuse(),
+            19 if self.below(3) == 0 => {
+                if let Some(index) = self.pick(|worker| worker.arrived) {
+                    self.die(index);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Until all jobs have ended, without further mishaps.
+    pub(super) fn finish(&mut self) {
+        for _ in 0..100_000 {
+            if self.crew.is_done() {
+                return;
+            }
+            self.hire();
+            self.arrive();
+            self.work();
+            self.hear();
+            self.execute();
+            self.leave();
+            self.pass_time(1);
+        }
+        panic!("it never ends: {} jobs are left", self.crew.pending);
+    }
+}
