@@ -11,9 +11,9 @@
 
 use super::board::Answer;
 use super::codec::{Arrived, panicked, unpack};
-use super::measure::Stamps;
 use super::panics::{PanicText, catch};
 use super::policy::Policy;
+use super::stamps::Stamps;
 use super::wire::{Kind, Payload};
 use crate::error::{Crossing, JoinError, PanicReport};
 use crate::task::promise::Promise;

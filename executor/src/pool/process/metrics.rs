@@ -5,12 +5,12 @@
 //!     workers   [ pid 4711, 31 MB | pid 4712, 30 MB ]   those that exist
 //!                   40 jobs           38 jobs
 //!     left      9 jobs                                  what the dead ones did, as a sum
-//!     phases    encode, queue, transfer, run, decode    sums over the jobs: `measure.rs`
+//!     phases    encode, queue, transfer, run, decode    sums over the jobs: `stamps.rs`
 //! ```
 //!
 //! Cost      jobs and bytes: three additions per answer, under the lock that is held anyway. CPU time
 //!           and memory are the kernel's books, looked up when somebody asks.
-//! Next: `job.rs`.
+//! Next: `stamps.rs`.
 
 use std::iter::Sum;
 use std::time::Duration;

@@ -22,8 +22,8 @@
 //!   (whose code is known), `panics.rs`, `limits.rs`, `codec.rs` (values as payloads), `entry.rs`
 //!   (a job's code as an address), `control.rs` (what pool and server say)
 //! - the other processes: `worker.rs`, `server.rs`, `fork_server.rs` (how a program starts it)
-//! - the pool: `policy.rs` (what was agreed), `metrics.rs` (what was done), `job.rs`, `measure.rs`
-//!   (where a job's time goes), `member.rs` (one worker), `crew.rs` with `crew/stopping.rs` and
+//! - the pool: `policy.rs` (what was agreed), `metrics.rs` (what was done), `stamps.rs`
+//!   (where a job's time goes), `job.rs`, `measure.rs` (one that is measured), `member.rs` (one worker), `crew.rs` with `crew/stopping.rs` and
 //!   `crew/turnover.rs` (all of them, and the queue), `waiter.rs` (a thread that waits), `shared.rs`
 //!   (the lock), `setup.rs`, `manager.rs` (the thread), `pool.rs` with `pool/submit.rs` and
 //!   `pool/jobs.rs` (the API), `builder.rs`
@@ -52,6 +52,7 @@ mod server;
 mod setup;
 mod shared;
 mod slot;
+mod stamps;
 mod sys;
 mod waiter;
 mod wire;
