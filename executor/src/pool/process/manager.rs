@@ -20,11 +20,11 @@
 //!           is taken in, so an answer that was finished counts even when its worker died just
 //!           after; A3 the reason is told truly: a channel's end says that it died, the server says
 //!           how. A4 the manager sleeps only after it has armed every board's bell and then found no
-//!           answer (B1 in bell.rs); or while a thread that waits attends to the answers (waiter.rs).
+//!           answer (B1 in bell.rs): for itself, or for the thread that attends to them (waiter.rs).
 //! Cost      per answer: its share of a wake-up and of a lock; answers that arrive together share.
 //! Source    CPython's `_ExecutorManagerThread`. Next: `pool.rs`.
 
-use super::board::{Board, MANAGER};
+use super::board::{Board, MANAGER, WAITER};
 use super::control::{self, Event, Received, Request, Ticket};
 use super::crew::{Crew, Phase};
 use super::fork_server;
@@ -106,8 +106,10 @@ impl Manager {
     fn collect(&self) -> bool {
         self.shared.change(|crew, out| {
             crew.collect(out);
-            if out.is_empty() && !crew.is_attended {
-                crew.arm(MANAGER);
+            if out.is_empty() {
+                // A new worker's board is armed for the manager, whoever attends: then this was
+                // its first answer, and the next one is for the thread that waits.
+                crew.arm(if crew.is_attended { WAITER } else { MANAGER });
                 crew.collect(out); // A4
             }
             !out.is_empty()
