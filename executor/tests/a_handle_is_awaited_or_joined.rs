@@ -220,5 +220,5 @@ fn outside_of_an_executor_spawn_panics_with_a_cure() {
     let message = message_of_panic(|| spawn(async {}));
     assert!(message.contains("`block_on`"), "{message}");
     let message = message_of_panic(|| spawn_local(async {}));
-    assert!(message.contains("`LocalExecutor::block_on`"), "{message}");
+    assert!(message.contains("`LocalExecutor`"), "{message}");
 }
