@@ -1,5 +1,5 @@
 //! Pages that explain how something works and why it is so. There is no code here.
 
 pub mod performance;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(loom)))] // as the page itself
 pub use tatkal_executor::docs::process_pool;
