@@ -71,10 +71,10 @@
 //!
 //! | decision | before -> after | why it helps |
 //! |---|---|---|
-//! | A board of memory shared with each worker instead of a socket: a slot per job, whose word decides between claim and take-back; bells ring only for sleepers | a no-op job 7 -> 1 us (CPython's pool 126 to 187 us) | no system call while both sides are awake |
+//! | A board of memory shared with each worker instead of a socket: a slot per job, whose word decides between claim and take-back; bells ring only for sleepers | a no-op job 7 -> 1 us (CPython's pool 125 us) | no system call while both sides are awake |
 //! | Short jobs are offered in advance, as many as take together what a wake-up costs | (in the row above) | waking a process is the dear part: 40 us across two virtual CPUs |
 //! | A thread that joins takes the answers in by itself | a job there and back 8 -> 6 us on one CPU, raw 2.7 | one thread less to wake |
-//! | Files in memory for payloads above 16 KiB, used again once read; a `Vec<u8>` is copied whole | 1 MiB there and back 0.9 ms, 0.5 at best | byte by byte, serde took 0.7 ms to encode a MiB and 1.2 to decode it; fresh pages cost more than the copy (0.3 to 0.5 ms against 0.1) |
+//! | Files in memory for payloads above 16 KiB, used again once read; a `Vec<u8>` is copied whole | 1 MiB there and back 0.66 ms (CPython 3.6) | byte by byte, serde took 0.7 ms to encode a MiB and 1.2 to decode it; fresh pages cost more than the copy (0.3 to 0.5 ms against 0.1) |
 //!
 //! # What was tried and thrown away
 //!
