@@ -4,9 +4,7 @@ mod support;
 
 use std::collections::HashSet;
 use std::process;
-use std::thread;
-use std::time::Duration;
-use support::{nap, pool, until};
+use support::pool;
 use tatkal_executor::{Executor, ForkServer, JoinError, ProcessPool, Shutdown, TrySubmitError};
 
 tests![
@@ -26,7 +24,6 @@ tests![
     submit_waits_for_room,
     a_job_may_use_a_pool_of_its_own,
     two_pools_do_not_disturb_each_other,
-    a_worker_that_came_while_a_thread_waits_is_heard_again,
 ];
 
 fn sum(numbers: Vec<u64>) -> u64 {
@@ -214,28 +211,4 @@ fn two_pools_do_not_disturb_each_other() {
     drop(one);
     assert_eq!(handle.join().unwrap(), 42);
     assert_eq!(other.submit(sum, vec![1]).join().unwrap(), 1);
-}
-
-/// The thread that waits for the nap attends to the answers meanwhile; worker 2 comes during that.
-fn a_worker_that_came_while_a_thread_waits_is_heard_again() {
-    let pool = &pool(2);
-    let mut nap = pool.submit(nap, 600);
-    until("worker 1", || pool.worker_pids().len() == 1);
-    thread::scope(|scope| {
-        let waiter = scope.spawn(|| {
-            let abort = nap.abort_handle();
-            scope.spawn(move || {
-                for n in 0..20 {
-                    let job = pool.submit(|n: u64| n, n);
-                    until("its answer", || job.is_finished());
-                }
-                abort.abort();
-            });
-            nap.join_timeout(Duration::from_secs(100))
-        });
-        assert!(matches!(
-            waiter.join().unwrap(),
-            Some(Err(JoinError::Cancelled))
-        ));
-    });
 }

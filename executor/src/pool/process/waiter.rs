@@ -21,7 +21,7 @@
 //!           is awake who will look before he sleeps: this thread while `is_attended`, else the
 //!           manager. T2 the waker ends the sleep, or the next one: it is a `Parker`'s word, with an
 //!           eventfd under it in the place of a futex, because processes ring it as well.
-//! Measured  one no-op job there and back on one CPU: 12.5 us, beside 4.8 of two raw processes over
+//! Measured  one no-op job there and back on one CPU: 6.0 us, beside 2.7 of two raw processes over
 //!           shared memory and futexes in the same run. (`cargo bench --bench process_pool`)
 //! Cost      two short locks more than sleeping on a parker.
 //! Source    the leader and followers of Schmidt et al. (POSA2). Next: `shared.rs`.

@@ -17,7 +17,6 @@ use super::bed::Bed;
 use super::home::spawn;
 use super::shared::Shared;
 use super::worker::Worker;
-use crate::driver::Driver;
 use crate::park::Parker;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
