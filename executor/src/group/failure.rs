@@ -1,4 +1,4 @@
-//! Why a group failed: its members' errors, the first of them first. Next: `task_group.rs`.
+//! Why a group failed: its members' errors, the first of them first. Next: `inbox.rs`.
 
 use crate::error::JoinError;
 use std::error::Error;

@@ -15,7 +15,7 @@
 //!              the two; G2 a member leaves when the scope has taken its result: its future is
 //!              gone by then; G3 no lost wake-up: whoever brings something takes the waker out in
 //!              the same critical section, and a waker is stored only in one that found nothing.
-//! Next: `task_group.rs`.
+//! Next: `members.rs`.
 
 use crate::error::contain;
 use crate::sync::{Mutex, MutexGuard, lock};

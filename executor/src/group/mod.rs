@@ -7,11 +7,12 @@
 //!
 //! Both work for the handles of every mode, since there is one handle. Reading order:
 //! `join_set.rs`, `failure.rs` (why a group failed), `inbox.rs` (what its parts share),
-//! `task_group.rs`.
+//! `members.rs` (who is in it), `task_group.rs`.
 
 mod failure;
 mod inbox;
 mod join_set;
+mod members;
 mod task_group;
 
 pub use failure::{Failure, GroupError};

@@ -20,19 +20,18 @@
 //! Source    asyncio.TaskGroup and Trio's nurseries, seen from outside. Next: nothing.
 
 use super::failure::{Failure, GroupError};
-use super::inbox::{Inbox, Member, Rest};
-use super::join_set::JoinSet;
-use crate::error::{JoinError, contain};
+use super::inbox::{Inbox, Rest};
+use super::members::{Members, drop_body, poll_body};
+use crate::error::contain;
 use crate::scheduler::{spawn, spawn_local};
 use crate::task::join::{AbortHandle, JoinHandle};
-use std::any::Any;
 use std::fmt;
 use std::future::poll_fn;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::{Pin, pin};
+use std::panic::resume_unwind;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 /// What the body of a [`scope`](Self::scope) spawns its members with, and takes their values from.
 ///
@@ -106,7 +105,9 @@ impl<T, E> TaskGroup<T, E> {
     {
         let mut members = Members::new();
         let group = TaskGroup {
-            spawner: members.spawner(),
+            spawner: GroupSpawner {
+                inbox: members.inbox.clone(),
+            },
         };
         // The call of the closure is a part of the body: its panic, too, waits for the members.
         let mut body = pin!(Some(async { body(group).await }));
@@ -279,107 +280,6 @@ impl<T, E> GroupSpawner<T, E> {
             None => abort.abort(),
         }
         abort
-    }
-}
-
-/// The scope's end of the group. Dropped, it aborts the members.
-struct Members<T, E> {
-    inbox: Arc<Inbox<T, E>>,
-    set: JoinSet<Result<T, E>>,
-    failures: Vec<Failure<E>>,
-    stopped: bool,
-    /// A buffer, empty between turns.
-    arrived: Vec<Member<T, E>>,
-}
-
-impl<T, E> Members<T, E> {
-    fn new() -> Self {
-        Self {
-            inbox: Arc::new(Inbox::new()),
-            set: JoinSet::new(),
-            failures: Vec::new(),
-            stopped: false,
-            arrived: Vec::new(),
-        }
-    }
-
-    fn spawner(&self) -> GroupSpawner<T, E> {
-        GroupSpawner {
-            inbox: self.inbox.clone(),
-        }
-    }
-
-    /// Those that have arrived, and the results of those that have ended.
-    fn take_in(&mut self, cx: &mut Context<'_>) {
-        self.inbox.swap_arrived(&mut self.arrived);
-        for member in self.arrived.drain(..) {
-            if self.stopped {
-                // Its spawn was under way when the group stopped.
-                member.abort();
-            }
-            self.set.insert(member);
-        }
-        while let Poll::Ready(Some(result)) = self.set.poll_join_next(cx) {
-            let value = match result {
-                Ok(Ok(value)) => Some(value),
-                Ok(Err(error)) => {
-                    self.fail(Failure::Returned(error));
-                    None
-                }
-                Err(JoinError::Cancelled) => None,
-                Err(error) => {
-                    self.fail(Failure::Lost(error));
-                    None
-                }
-            };
-            self.inbox.leave(value);
-        }
-    }
-
-    fn fail(&mut self, failure: Failure<E>) {
-        self.failures.push(failure);
-        self.stop();
-    }
-
-    fn stop(&mut self) {
-        if !self.stopped {
-            self.stopped = true;
-            self.inbox.stop();
-            self.set.abort_all();
-        }
-    }
-}
-
-impl<T, E> Drop for Members<T, E> {
-    fn drop(&mut self) {
-        self.inbox.close();
-    }
-}
-
-type Payload = Box<dyn Any + Send>;
-
-/// Polls the body, if it has not ended, and drops it when it has.
-fn poll_body<F: Future>(
-    mut body: Pin<&mut Option<F>>,
-    cx: &mut Context<'_>,
-) -> Result<Option<F::Output>, Payload> {
-    catch_unwind(AssertUnwindSafe(|| {
-        let Some(Poll::Ready(output)) = body.as_mut().as_pin_mut().map(|body| body.poll(cx)) else {
-            return None;
-        };
-        body.set(None);
-        Some(output)
-    }))
-}
-
-/// Drops the body. The first panic is the one that the scope passes on.
-fn drop_body<F>(mut body: Pin<&mut Option<F>>, panic: &mut Option<Payload>) {
-    let dropped = catch_unwind(AssertUnwindSafe(|| body.set(None)));
-    if let Err(payload) = dropped {
-        match panic {
-            None => *panic = Some(payload),
-            Some(_) => contain(|| drop(payload)),
-        }
     }
 }
 
