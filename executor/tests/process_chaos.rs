@@ -9,13 +9,12 @@ mod support;
 
 use serde::{Deserialize, Serialize};
 use std::collections::{HashSet, VecDeque};
-use std::fs;
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, SystemTime};
-use support::{Dice, children_of, fd_count, state, until};
+use support::{Dice, children_of, footprint, memory_kib, until};
 use tatkal_executor::{ForkServer, JoinError, JoinHandle, ProcessPool, WorkerExit};
 
 const WORKERS: usize = 4;
@@ -240,39 +239,6 @@ fn died_by_itself(kind: Kind, exit: &WorkerExit) -> bool {
         Kind::Signal(signal) => exit.signal == Some(signal),
         _ => false,
     }
-}
-
-/// What must be the same before and after.
-#[derive(Debug, PartialEq)]
-struct Footprint {
-    threads: usize,
-    fds: usize,
-    server_fds: usize,
-    workers: Vec<u32>,
-    zombies: Vec<u32>,
-}
-
-fn footprint() -> Footprint {
-    let server = ForkServer::find().unwrap().pid();
-    let family = [children_of(process::id()), children_of(server)].concat();
-    Footprint {
-        threads: fs::read_dir("/proc/self/task").unwrap().count(),
-        fds: fd_count(process::id()),
-        server_fds: fd_count(server),
-        workers: children_of(server),
-        zombies: family
-            .into_iter()
-            .filter(|pid| state(*pid) == Some('Z'))
-            .collect(),
-    }
-}
-
-/// Memory of a process that is its own.
-fn memory_kib(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("RssAnon"));
-    let number = line.unwrap().split_whitespace().nth(1);
-    number.unwrap().parse().unwrap()
 }
 
 /// The program's, and the fork server's.

@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 use std::process;
 use std::time::{Duration, Instant};
-use support::{Dice, children_of, fd_count, is_dead, pool, state, until};
+use support::{Dice, Footprint, footprint, is_dead, memory_kib, pool, until};
 use tatkal_executor::{
     ForkServer, JoinError, JoinHandle, OnDeath, ProcessPool, Shutdown, WorkerExit,
 };
@@ -17,44 +17,9 @@ tests![
     a_worker_has_no_descriptors_but_its_own,
 ];
 
-/// What must be the same before and after.
-#[derive(Debug, PartialEq)]
-struct Footprint {
-    threads: usize,
-    fds: usize,
-    server_fds: usize,
-    server_s_children: Vec<u32>,
-    zombies: Vec<u32>,
-}
-
-fn footprint() -> Footprint {
-    let server = ForkServer::find().unwrap().pid();
-    let family = [children_of(process::id()), children_of(server)].concat();
-    Footprint {
-        threads: fs::read_dir("/proc/self/task").unwrap().count(),
-        fds: fd_count(process::id()),
-        server_fds: fd_count(server),
-        server_s_children: children_of(server),
-        zombies: family
-            .into_iter()
-            .filter(|pid| state(*pid) == Some('Z'))
-            .collect(),
-    }
-}
-
 /// The server closes a pool's line a moment after the pool has.
 fn assert_nothing_is_left(before: &Footprint) {
     until("the footprint of the start", || footprint() == *before);
-}
-
-/// Memory of a process that is its own, in KiB.
-fn memory_kib(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("RssAnon"))
-        .unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// A job that ends in one of many ways, the first of which is a result.

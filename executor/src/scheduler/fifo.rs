@@ -96,16 +96,7 @@ impl Drop for Fifo {
 mod tests {
     use super::*;
     use crate::task::body::{Plain, new_task};
-    use crate::task::schedule::{Schedule, Scheduled};
-
-    struct Nowhere;
-
-    impl Schedule for Nowhere {
-        const CANCEL_IN_PLACE: bool = true;
-        fn schedule(scheduled: Scheduled<Self>) {
-            drop(scheduled.into_runnable());
-        }
-    }
+    use crate::task::schedule::Nowhere;
 
     fn push_new(fifo: &mut Fifo) -> NonNull<Header> {
         let (runnable, handle) = new_task(Plain(async {}), Nowhere);

@@ -105,3 +105,15 @@ impl<S: Schedule> Scheduled<S> {
         self.runnable
     }
 }
+
+/// For tests of queues and lists: a task that is woken is dropped.
+#[cfg(test)]
+pub(crate) struct Nowhere;
+
+#[cfg(test)]
+impl Schedule for Nowhere {
+    const CANCEL_IN_PLACE: bool = true;
+    fn schedule(scheduled: Scheduled<Self>) {
+        drop(scheduled.into_runnable());
+    }
+}

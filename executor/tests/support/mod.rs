@@ -127,6 +127,40 @@ pub fn fd_count(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
+/// What must be the same before and after.
+#[derive(Debug, PartialEq)]
+pub struct Footprint {
+    threads: usize,
+    fds: usize,
+    server_fds: usize,
+    workers: Vec<u32>,
+    zombies: Vec<u32>,
+}
+
+/// What there is of the program and the fork server now.
+pub fn footprint() -> Footprint {
+    let server = ForkServer::find().unwrap().pid();
+    let family = [children_of(std::process::id()), children_of(server)].concat();
+    Footprint {
+        threads: fs::read_dir("/proc/self/task").unwrap().count(),
+        fds: fd_count(std::process::id()),
+        server_fds: fd_count(server),
+        workers: children_of(server),
+        zombies: family
+            .into_iter()
+            .filter(|pid| state(*pid) == Some('Z'))
+            .collect(),
+    }
+}
+
+/// Memory of a process that is its own, in KiB.
+pub fn memory_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("RssAnon"));
+    let number = line.unwrap().split_whitespace().nth(1);
+    number.unwrap().parse().unwrap()
+}
+
 /// The variable that makes a test program play a part instead of running its tests.
 const PART: &str = "TATKAL_TEST_PART";
 

@@ -277,16 +277,7 @@ impl Drop for LiveList {
 mod tests {
     use super::*;
     use crate::task::body::{Plain, new_listed_task};
-    use crate::task::schedule::{Schedule, Scheduled};
-
-    struct Nowhere;
-
-    impl Schedule for Nowhere {
-        const CANCEL_IN_PLACE: bool = true;
-        fn schedule(scheduled: Scheduled<Self>) {
-            drop(scheduled.into_runnable());
-        }
-    }
+    use crate::task::schedule::Nowhere;
 
     fn task() -> Task {
         new_listed_task(Plain(async {}), Nowhere).2

@@ -187,16 +187,7 @@ impl<G> InjectQueue<G> {
 mod tests {
     use super::*;
     use crate::task::body::{Plain, new_task};
-    use crate::task::schedule::{Schedule, Scheduled};
-
-    struct Nowhere;
-
-    impl Schedule for Nowhere {
-        const CANCEL_IN_PLACE: bool = true;
-        fn schedule(scheduled: Scheduled<Self>) {
-            drop(scheduled.into_runnable());
-        }
-    }
+    use crate::task::schedule::Nowhere;
 
     fn runnable() -> Runnable {
         new_task(Plain(async {}), Nowhere).0

@@ -211,17 +211,8 @@ mod tests {
     use super::*;
     use crate::sync::atomic::AtomicUsize;
     use crate::task::body::{Plain, new_task};
-    use crate::task::schedule::{Schedule, Scheduled};
+    use crate::task::schedule::Nowhere;
     use std::sync::Arc;
-
-    struct Nowhere;
-
-    impl Schedule for Nowhere {
-        const CANCEL_IN_PLACE: bool = true;
-        fn schedule(scheduled: Scheduled<Self>) {
-            drop(scheduled.into_runnable());
-        }
-    }
 
     /// A runnable that adds `weight` to `total` when it is run.
     fn weighing(total: &Arc<AtomicUsize>, weight: usize) -> Runnable {
