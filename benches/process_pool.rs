@@ -1,8 +1,9 @@
 //! What does a job in another process cost? Beside CPython's pools and two raw processes.
 //!
 //! - submit: 10,000 no-op jobs, 2 workers, submitted and then taken by `as_completed`
-//! - one: a no-op job there and back, all processes on one CPU, beside a round trip of two raw
-//!   processes over shared memory and futexes, on one CPU too
+//! - one: a no-op job there and back, beside a round trip of two raw processes over shared memory
+//!   and futexes: both sides on one CPU (where the bar is), one on each of two, and wherever the
+//!   kernel puts them
 //! - map: 100,000 no-op items, beside multiprocessing.Pool.map with its own chunks
 //! - mebibyte: a MiB there and a MiB back; 64 MiB back, beside copying as much into new memory
 //! - worker: a first job, and with it a worker, from a program that has touched 256 MiB
@@ -14,6 +15,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tatkal::{Executor, ForkServer, ProcessPool, as_completed};
@@ -82,9 +84,35 @@ fn ours(times: &mut Times) {
     drop(ballast);
 }
 
-/// In a program of its own, all of whose processes are on one CPU.
-fn one_cpu() {
+/// Where the two sides of a round trip run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Together,
+    Apart,
+    Anywhere,
+}
+
+/// A name, whose trips, and where.
+type Part = (&'static str, fn(Place), Place);
+
+const PARTS: [Part; 6] = [
+    ("one", one, Place::Together),
+    ("raw", raw, Place::Together),
+    ("one, two CPUs", one, Place::Apart),
+    ("raw, two CPUs", raw, Place::Apart),
+    ("one, not pinned", one, Place::Anywhere),
+    ("raw, not pinned", raw, Place::Anywhere),
+];
+
+/// In a program of its own: jobs there and back, one by one.
+fn one(place: Place) {
+    place.pin(0);
+    ForkServer::start().expect("one thread");
     let pool = ProcessPool::new(1).expect("the fork server runs");
+    if place == Place::Apart {
+        let moved = pool.submit(|(): ()| Place::Apart.pin(1), ());
+        moved.join().expect("a worker");
+    }
     let trips = || (0..TRIPS).for_each(|n| assert!(pool.submit(noop, n.into()).join().is_ok()));
     trips();
     let mut times = Times::new();
@@ -93,7 +121,8 @@ fn one_cpu() {
 }
 
 /// The round trip of two raw processes.
-fn raw() {
+fn raw(place: Place) {
+    place.pin(0);
     // SAFETY: a new mapping, zeroed, that both processes use by atomics only; the child leaves
     // with the program that made it.
     unsafe {
@@ -116,6 +145,9 @@ fn raw() {
         let child = libc::fork();
         if child == 0 {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            if place == Place::Apart {
+                place.pin(1);
+            }
             loop {
                 wait(there);
                 tell(back);
@@ -136,17 +168,29 @@ fn raw() {
     }
 }
 
-/// Puts this process, and all that it starts, on one CPU.
-fn pin() {
-    // SAFETY: the set is plain data, and lives for the calls.
-    unsafe {
-        let mut set: libc::cpu_set_t = std::mem::zeroed();
-        let size = size_of_val(&set);
-        libc::sched_getaffinity(0, size, &mut set);
-        let first = (0..libc::CPU_SETSIZE as usize).find(|cpu| libc::CPU_ISSET(*cpu, &set));
-        libc::CPU_ZERO(&mut set);
-        libc::CPU_SET(first.expect("we run somewhere"), &mut set);
-        libc::sched_setaffinity(0, size, &set);
+/// The CPUs that are ours, as a part of the program begins. (A worker has a copy.)
+static CPUS: OnceLock<Vec<usize>> = OnceLock::new();
+
+impl Place {
+    /// Puts this process, and all that it starts from here on, on one CPU (the first or the second
+    /// that we have), unless it may be anywhere.
+    fn pin(self, which: usize) {
+        // SAFETY: the set is plain data, and lives for the calls.
+        unsafe {
+            let mut set: libc::cpu_set_t = std::mem::zeroed();
+            let size = size_of_val(&set);
+            let cpus = CPUS.get_or_init(|| {
+                libc::sched_getaffinity(0, size, &mut set);
+                let all = 0..libc::CPU_SETSIZE as usize;
+                all.filter(|cpu| libc::CPU_ISSET(*cpu, &set)).collect()
+            });
+            if self != Place::Anywhere {
+                libc::CPU_ZERO(&mut set);
+                // Where there is one CPU, that is it.
+                libc::CPU_SET(cpus[which % cpus.len()], &mut set);
+                libc::sched_setaffinity(0, size, &set);
+            }
+        }
     }
 }
 
@@ -188,25 +232,17 @@ fn cpython(times: &mut Times) -> bool {
 const PART: &str = "TATKAL_BENCH_PART";
 
 fn main() {
-    match std::env::var(PART).as_deref() {
-        Ok("raw") => {
-            pin();
-            return raw();
-        }
-        Ok(_) => {
-            pin();
-            ForkServer::start().expect("one thread");
-            return one_cpu();
-        }
-        Err(_) => {}
+    if let Ok(part) = std::env::var(PART) {
+        let is_it = |(name, ..): &&Part| *name == part;
+        let (_, trips, place) = PARTS.iter().find(is_it).expect("a known part");
+        return trips(*place);
     }
     ForkServer::start().expect("one thread");
     let mut times = Times::new();
     let mut has_python = true;
     for _ in 0..ROUNDS {
         ours(&mut times);
-        part("one", &mut times);
-        part("raw", &mut times);
+        PARTS.iter().for_each(|(name, ..)| part(name, &mut times));
         std::thread::sleep(Duration::from_millis(10)); // the last workers leave
         has_python = has_python && cpython(&mut times);
     }
