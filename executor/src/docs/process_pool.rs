@@ -28,7 +28,9 @@
 //! - takes the pool's one lock and gives the job a number and a place: at an idle worker, else (if
 //!   fewer workers exist than may) in the queue until a new one has come, else behind the job of a
 //!   busy worker, so that this one need not wait for us in between;
-//! - wakes that worker if it sleeps. No other thread of the program is involved.
+//! - wakes that worker if it sleeps. No other thread of the program is involved;
+//! - takes the answer in, if it is there as soon as the worker has been woken: on one CPU that is
+//!   the rule for short jobs, and then the manager sleeps on.
 //!
 //! The worker, a copy of the program that does nothing else:
 //! - claims the job in the board: from here on it has begun, and cannot be taken back;

@@ -50,6 +50,16 @@ impl Bell {
         fence(Ordering::SeqCst);
     }
 
+    /// As `arm`, unless somebody is to be rung for already: he is told, and looks.
+    pub(super) fn arm_if_nobody(&self, who: u32) {
+        // Relaxed, both: as in `arm`.
+        let (order, failure) = (Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self.word.compare_exchange(NOBODY, who, order, failure);
+        // SeqCst: the file head's proof, where the word that was found stands for s1: a publisher
+        // whose work is not seen after this finds that word, or a later one.
+        fence(Ordering::SeqCst);
+    }
+
     /// The sleeper is awake, and looks before it sleeps again.
     pub(super) fn disarm(&self) {
         // Relaxed: a ring that is lost by this would have told of work that the look finds.
@@ -79,6 +89,29 @@ impl Bell {
 mod loom_tests {
     use super::*;
     use std::sync::Arc;
+
+    /// Somebody armed it for himself meanwhile: one of the two is rung for, or both have seen it.
+    #[test]
+    fn loom_a_bell_that_is_armed_by_two_rings_for_one() {
+        loom::model(|| {
+            let bell = Arc::new(Bell::new());
+            let work = Arc::new(AtomicU32::new(0));
+            let (theirs, done) = (bell.clone(), work.clone());
+            let publisher = loom::thread::spawn(move || {
+                done.store(1, Ordering::Relaxed); // p1
+                theirs.ring() != NOBODY
+            });
+            let (theirs, done) = (bell.clone(), work.clone());
+            let sleeper = loom::thread::spawn(move || {
+                theirs.arm(7);
+                done.load(Ordering::Relaxed) == 1 // s3
+            });
+            bell.arm_if_nobody(8);
+            let seen = work.load(Ordering::Relaxed) == 1; // s3
+            let (rang, also_seen) = (publisher.join().unwrap(), sleeper.join().unwrap());
+            assert!(rang || seen && also_seen, "B1");
+        });
+    }
 
     #[test]
     fn loom_work_and_sleep_never_miss_each_other() {

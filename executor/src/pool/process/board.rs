@@ -326,6 +326,17 @@ impl Board {
         self.page().answers.0.arm(who);
     }
 
+    /// Nobody is told of answers until [`rearm`](Self::rearm): the caller will look.
+    pub(super) fn disarm(&self) {
+        self.page().answers.0.disarm();
+    }
+
+    /// The manager is told of the next answer, unless somebody else is by now. The caller looks for
+    /// answers after this call.
+    pub(super) fn rearm(&self) {
+        self.page().answers.0.arm_if_nobody(MANAGER);
+    }
+
     /// No more jobs will come: the worker leaves once it has done what was offered.
     pub(super) fn close(&self) {
         // Release: pairs with the Acquire in `is_closed`; the bell's fence orders it as work.
@@ -399,12 +410,17 @@ impl Board {
     /// Sleeps until job `number` may be there. May return for no reason.
     pub(super) fn sleep(&self, number: u64) {
         let doze = &self.page().doze.0;
-        doze.arm(WORKER);
-        let (there, _) = self.slot(number).word.look();
-        if there < number && !self.is_closed() {
+        if self.may_sleep(number) {
             sys::futex_wait(doze.word(), WORKER);
         }
         doze.disarm();
+    }
+
+    /// Asks to be woken for job `number`. False: there is something to do already.
+    pub(super) fn may_sleep(&self, number: u64) -> bool {
+        self.page().doze.0.arm(WORKER);
+        let (there, _) = self.slot(number).word.look();
+        there < number && !self.is_closed()
     }
 }
 

@@ -44,6 +44,7 @@ use super::policy::Rules;
 use super::wire::{BODY, Payload};
 use crate::error::{Crossing, JoinError};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeBounds;
 use std::sync::Arc;
 use std::time::Instant;
 use stopping::is_sooner;
@@ -61,6 +62,16 @@ pub(super) enum Phase {
     Ended,
 }
 
+/// A worker that slept and was given a job.
+#[derive(Clone)]
+pub(super) struct Woken {
+    pub(super) board: Arc<Board>,
+    ticket: Ticket,
+    /// The job: its number at the worker, and its place in the order.
+    pub(super) number: u64,
+    order: u64,
+}
+
 /// See the file head.
 pub(super) struct Crew {
     pub(super) phase: Phase,
@@ -73,7 +84,9 @@ pub(super) struct Crew {
     /// Signals that have to be sent; the manager asks the server to.
     pub(super) orders: Vec<(Ticket, libc::c_int)>,
     /// Workers that sleep and have something to do, to be woken when the lock is free.
-    pub(super) wakes: Vec<Arc<Board>>,
+    pub(super) wakes: Vec<Woken>,
+    /// How many threads wait for room, or for the end.
+    pub(super) watchers: usize,
     /// Why the pool broke, if it did.
     broken: Option<Box<str>>,
     rules: Rules,
@@ -110,6 +123,7 @@ impl Crew {
             is_attended: false,
             orders: Vec::new(),
             wakes: Vec::new(),
+            watchers: 0,
             broken: None,
             rules,
             clock: Instant::now,
@@ -203,8 +217,9 @@ impl Crew {
         }
     }
 
-    /// A new job. True when the manager has to act: to make a worker, or to replace one.
-    pub(super) fn accept(&mut self, mut job: Job, out: &mut Out) -> bool {
+    /// A new job. True when the manager has to act: to make a worker, or to replace one. And the
+    /// worker that has to be woken for it, whose bell is quiet then: see `Shared::accept`.
+    pub(super) fn accept(&mut self, mut job: Job, out: &mut Out) -> (bool, Option<Woken>) {
         let first = self.queue.is_empty();
         self.pending += 1;
         self.accepted += 1;
@@ -214,7 +229,21 @@ impl Crew {
         if first || !self.idle.is_empty() {
             self.dispatch(out);
         }
-        self.wants_workers() > 0 || !self.orders.is_empty()
+        let act = self.wants_workers() > 0 || !self.orders.is_empty();
+        (act, self.hush_for_last(out))
+    }
+
+    /// The worker that will be woken for the job that came last: its bell is quiet from here on. Not
+    /// when a thread attends, which has armed the bells for itself; nor when user code (in `out`)
+    /// comes first, which may take long.
+    fn hush_for_last(&self, out: &Out) -> Option<Woken> {
+        let mut wakes = self.wakes.iter();
+        let woken = wakes.find(|woken| woken.order == self.accepted)?;
+        if self.is_attended || !out.is_empty() {
+            return None;
+        }
+        woken.board.disarm();
+        Some(woken.clone())
     }
 
     /// Gives jobs to workers until there are no jobs or no places.
@@ -240,11 +269,16 @@ impl Crew {
         let clock = self.clock;
         let member = self.members.get_mut(&ticket);
         let member = member.expect("a place is a member's");
-        let was_idle = member.is_idle();
+        let (was_idle, order) = (member.is_idle(), job.order);
         let assigned = member.assign(job, clock);
         self.ring_due |= is_sooner(member.alarm(), self.next_look);
         if assigned.is_ok() && member.board.ring_worker() {
-            self.wakes.push(member.board.clone());
+            self.wakes.push(Woken {
+                board: member.board.clone(),
+                ticket,
+                number: member.last_number(),
+                order,
+            });
         }
         if was_idle {
             self.idle.retain(|idle| *idle != ticket);
@@ -330,13 +364,29 @@ impl Crew {
 
     /// Takes in what the workers have answered.
     pub(super) fn collect(&mut self, out: &mut Out) {
+        self.collect_from(.., u64::MAX, out);
+    }
+
+    /// Takes in the answer of the job for which this worker was woken: no other's, which would run
+    /// other people's code in the thread that has submitted this one.
+    pub(super) fn collect_own(&mut self, woken: &Woken, out: &mut Out) {
+        let ticket = woken.ticket;
+        self.collect_from(ticket..=ticket, woken.number, out);
+        let member = self.members.get(&ticket);
+        self.ring_due |= member.is_some_and(Member::has_answered); // the manager takes the rest
+    }
+
+    /// From these workers, up to the job of this number.
+    fn collect_from(&mut self, which: impl RangeBounds<Ticket>, last: u64, out: &mut Out) {
         let now = Instant::now();
         let mut latest = None;
         let mut mad = Vec::new();
         let mut spent = Vec::new();
-        for (ticket, member) in &mut self.members {
+        for (ticket, member) in self.members.range_mut(which) {
             let load = member.load();
-            while let Some(heard) = member.hear(now, &mut self.spares) {
+            while member.front().is_some_and(|front| front <= last)
+                && let Some(heard) = member.hear(now, &mut self.spares)
+            {
                 match heard {
                     Heard::Answer(remote, order, answer) => {
                         out.push((remote, Outcome::Answer(answer)));

@@ -3,9 +3,10 @@
 //! The types end here. Above, `submit` knows function, argument and result; below, everything is
 //! an address and bytes. What is left of the result type sits behind [`RemoteJob`], which decodes.
 //!
-//! The result is decoded by the pool (its manager thread, or, when it is long, its porter) and not by
-//! whoever joins, so a handle is the same in every mode, and an event loop does not wait for the
-//! decoding of 64 MiB. The price: a decoder that waits makes others wait.
+//! The result is decoded by the pool (its manager thread, or, when it is long, its porter; or by the
+//! submitter, when it is short and there before `submit` is over) and not by whoever joins, so a
+//! handle is the same in every mode, and an event loop does not wait for the decoding of 64 MiB. The
+//! price: a decoder that waits makes others wait.
 //!
 //! Next: `measure.rs`.
 

@@ -26,7 +26,7 @@
 
 use super::board::{Board, MANAGER, WAITER};
 use super::control::{self, Event, Received, Request, Ticket};
-use super::crew::{Crew, Phase};
+use super::crew::Crew;
 use super::fork_server;
 use super::member::Member;
 use super::shared::Shared;
@@ -129,8 +129,7 @@ impl Manager {
             if crew.is_empty() {
                 drop(crew);
                 self.shared.see_handles_told();
-                lock(&self.shared.crew).phase = Phase::Ended;
-                self.shared.room.notify_all();
+                self.shared.end();
                 return None;
             }
             crew.dismiss_all();

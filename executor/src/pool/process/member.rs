@@ -217,6 +217,22 @@ impl Member {
         self.jobs.len()
     }
 
+    /// The number of the job it is at.
+    pub(super) fn front(&self) -> Option<u64> {
+        Some(self.jobs.front()?.number)
+    }
+
+    /// The number of the last job it was given.
+    pub(super) fn last_number(&self) -> u64 {
+        self.last_number
+    }
+
+    /// Is there an answer to the job it is at?
+    pub(super) fn has_answered(&self) -> bool {
+        self.front()
+            .is_some_and(|front| self.board.look(front) != Look::NotYet)
+    }
+
     /// Could it be given another job?
     pub(super) fn has_room(&self) -> bool {
         self.stage == Stage::Ready

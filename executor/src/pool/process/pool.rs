@@ -32,7 +32,7 @@ use super::shared::Shared;
 use super::sys;
 use crate::block_on::refuse_if_entered;
 use crate::pool::executor::{Executor, Portable, Shutdown};
-use crate::sync::{Condvar, Mutex, MutexGuard, lock};
+use crate::sync::{Mutex, lock};
 use crate::task::join::JoinHandle;
 use std::fmt;
 use std::io;
@@ -249,7 +249,7 @@ impl ProcessPool {
     fn wait_for_end(&self) {
         let mut crew = lock(&self.shared.crew);
         while crew.phase != Phase::Ended {
-            crew = wait(&self.shared.room, crew);
+            crew = self.shared.wait(crew);
         }
         drop(crew);
         // Its last step is behind it; the first of several waiters sees the thread out.
@@ -269,11 +269,6 @@ impl ProcessPool {
         }
         Ok(())
     }
-}
-
-fn wait<'crew>(room: &Condvar, crew: MutexGuard<'crew, Crew>) -> MutexGuard<'crew, Crew> {
-    room.wait(crew)
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl Executor for ProcessPool {

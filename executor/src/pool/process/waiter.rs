@@ -19,10 +19,8 @@
 //!           this one), and the pool's second bell.
 //! Holds     T1 at any time the bells of all boards are armed for somebody who sleeps, or somebody
 //!           is awake who will look before he sleeps: this thread while `is_attended`, else the
-//!           manager. T2 the waker ends the sleep, or the next one: it is a `Parker`'s word, with an
+//!           manager; or, of one board, a submitter who is just waking its worker (shared.rs). T2 the waker ends the sleep, or the next one: it is a `Parker`'s word, with an
 //!           eventfd under it in the place of a futex, because processes ring it as well.
-//! Measured  one no-op job there and back on one CPU: 6.0 us, beside 2.7 of two raw processes over
-//!           shared memory and futexes in the same run. (`cargo bench --bench process_pool`)
 //! Cost      two short locks more than sleeping on a parker.
 //! Source    the leader and followers of Schmidt et al. (POSA2). Next: `shared.rs`.
 

@@ -8,7 +8,7 @@ mod walk;
 
 use super::*;
 use crate::error::JoinError;
-use crate::pool::process::board::Turn;
+use crate::pool::process::board::{Look, MANAGER, Turn, WAITER};
 use crate::pool::process::codec::{carry, new_memory};
 use crate::pool::process::policy::{OnDeath, Terms};
 use crate::pool::process::sys;
@@ -219,4 +219,31 @@ fn a_refused_worker_fails_the_jobs_only_when_there_is_no_other() {
         records[1..].iter().all(|record| record.ends == ["answer"]),
         "{records:?}"
     );
+}
+
+#[test]
+fn what_a_worker_answers_while_it_is_being_woken_is_heard() {
+    let mut walk = Walk::new(1);
+    (walk.has_setup, walk.crew.rules) = (false, Rules::new(1));
+    walk.submit(0);
+    walk.hire();
+    walk.arrive();
+    (0..3).for_each(|_| walk.work()); // begun, answered, asleep
+    walk.hear();
+    walk.submit_while(Terms::default(), 0, |walk| {
+        walk.submit(0);
+        (0..4).for_each(|_| walk.work());
+        assert!(!walk.manager_looks, "it was rung for, at a cost");
+    });
+    let ends = |walk: &Walk| {
+        let records = walk.records.lock().unwrap();
+        records
+            .iter()
+            .map(|record| record.ends.len())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ends(&walk), [1, 1, 0], "the submitter takes in its own");
+    assert!(walk.manager_looks, "the other one's is for the manager");
+    walk.hear();
+    assert_eq!(ends(&walk), [1, 1, 1]);
 }

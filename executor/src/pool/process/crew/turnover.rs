@@ -12,7 +12,6 @@
 
 use super::{Crew, Out, Phase};
 use crate::error::{JoinError, Limit, WorkerExit};
-use crate::pool::process::board::WAITER;
 use crate::pool::process::control::Ticket;
 use crate::pool::process::fork_server;
 use crate::pool::process::job::{Job, Outcome};
@@ -71,11 +70,8 @@ impl Crew {
         self.members.is_empty()
     }
 
-    /// A worker was asked for. Its answers go to whoever takes in those of the others.
+    /// A worker was asked for. (Whom its board is armed for, the manager sees to before it sleeps.)
     pub(in crate::pool::process) fn expect(&mut self, ticket: Ticket, member: Member) {
-        if self.is_attended {
-            member.board.arm(WAITER); // T1: the manager does not arm it again meanwhile
-        }
         self.members.insert(ticket, member);
     }
 

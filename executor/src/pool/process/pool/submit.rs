@@ -11,7 +11,7 @@
 //!
 //! Next: `jobs.rs`.
 
-use super::{ProcessPool, wait};
+use super::ProcessPool;
 use crate::block_on::refuse_if_entered;
 use crate::error::{Crossing, JoinError};
 use crate::pool::executor::{Portable, refuse_captures};
@@ -50,8 +50,10 @@ impl ProcessPool {
     /// Starts `function(argument)` in a worker and returns its handle. For a time limit and other
     /// terms of its own, see [`jobs`](Self::jobs).
     ///
-    /// The argument is encoded by the calling thread. Waits only where the queue is bounded and
-    /// full. Whatever goes wrong, here or later, is told by the handle: see [`JoinError`].
+    /// The argument is encoded by the calling thread. (So is a short result decoded, if it is there
+    /// already: a decoder must not wait for what happens after `submit`.) Waits only where the queue
+    /// is bounded and full. Whatever goes wrong, here or later, is told by the handle: see
+    /// [`JoinError`].
     ///
     /// # Cancellation
     /// Dropping the handle detaches the job. [`JoinHandle::abort`] cancels it at once while it has
@@ -154,7 +156,7 @@ impl ProcessPool {
 
     #[track_caller]
     fn when_full(&self) -> WhenFull {
-        if !lock(&self.shared.crew).is_bounded() || self.shared.is_delivering() {
+        if !self.shared.is_bounded || self.shared.is_delivering() {
             return WhenFull::Exceed;
         }
         refuse_if_entered();
@@ -224,7 +226,7 @@ impl ProcessPool {
         }
         while crew.phase == Phase::Open && !crew.orphaned && !crew.has_room() {
             match when_full {
-                WhenFull::Wait => crew = wait(&self.shared.room, crew),
+                WhenFull::Wait => crew = self.shared.wait(crew),
                 WhenFull::Refuse => return Err((job, Refusal::Full)),
                 WhenFull::Exceed => break,
             }
@@ -235,10 +237,7 @@ impl ProcessPool {
         if crew.orphaned {
             return Err((job, Refusal::Failed(JoinError::Start(fork_server::gone()))));
         }
-        if self
-            .shared
-            .change_locked(crew, |crew, out| crew.accept(job, out))
-        {
+        if self.shared.accept(crew, job) {
             self.shared.ring();
         }
         Ok(())

@@ -14,6 +14,13 @@ pub(super) struct Walk {
     pub(super) next_ticket: Ticket,
     pub(super) has_setup: bool,
     pub(super) setups: SetupEnds,
+    /// Who is awake and will look for answers before he sleeps (T1 in waiter.rs): the manager, the
+    /// thread that attends, submitters whose workers are being woken.
+    pub(super) manager_looks: bool,
+    waiter_looks: bool,
+    submitters_look: usize,
+    /// How rarely jobs come: in some walks the workers have time to fall asleep.
+    calm: usize,
 }
 
 impl Walk {
@@ -26,8 +33,13 @@ impl Walk {
             next_ticket: 1,
             has_setup: false,
             setups: Arc::default(),
+            manager_looks: false,
+            waiter_looks: false,
+            submitters_look: 0,
+            calm: 1,
         };
         walk.crew.rules.workers = 1 + walk.below(4);
+        walk.calm = 1 + 11 * walk.below(2);
         walk.has_setup = walk.below(3) == 0;
         walk.crew.rules.max_jobs = [None, None, Some(1), Some(3)][walk.below(4)];
         let age = Duration::from_millis(30);
@@ -68,13 +80,14 @@ impl Walk {
             remote.finish(outcome);
         }
         if self.crew.take_ring() {
+            self.manager_looks = true;
             self.crew.plan_look(); // What the manager does when it is woken.
         }
         self.check();
         answer
     }
 
-    /// What holds between any two transitions (C2, C6).
+    /// What holds between any two transitions (C2, C6, T1).
     pub(super) fn check(&self) {
         assert!(
             self.crew.queue.is_empty() || self.crew.idle.is_empty(),
@@ -82,6 +95,11 @@ impl Walk {
         );
         let sleeps_past = |alarm: Instant| self.crew.next_look.is_none_or(|look| alarm < look);
         assert!(!self.crew.next_alarm().is_some_and(sleeps_past), "C6");
+        let somebody_looks = self.manager_looks || self.waiter_looks || self.submitters_look > 0;
+        assert!(
+            somebody_looks || !self.crew.members.values().any(Member::has_answered),
+            "T1: an answer that nobody will hear"
+        );
         let orders: Vec<u64> = self.crew.queue.iter().map(|job| job.order).collect();
         assert!(orders.is_sorted(), "{orders:?}");
         let held: usize = self.crew.members.values().map(Member::load).sum();
@@ -106,6 +124,25 @@ impl Walk {
     }
 
     pub(super) fn submit_on(&mut self, terms: Terms, length: usize) {
+        self.submit_while(terms, length, |walk| {
+            for _ in 0..walk.below(8) {
+                match walk.below(6) {
+                    0 => walk.hear(),
+                    1 => walk.attend(),
+                    2 => walk.submit(0),
+                    _ => walk.work(),
+                }
+            }
+        });
+    }
+
+    /// `meanwhile`: while the worker is being woken, if it has to be.
+    pub(super) fn submit_while(
+        &mut self,
+        terms: Terms,
+        length: usize,
+        meanwhile: impl FnOnce(&mut Walk),
+    ) {
         let index = self.records.lock().unwrap().len();
         self.records.lock().unwrap().push(Record {
             terms,
@@ -125,10 +162,26 @@ impl Walk {
             policy: terms.policy(),
         };
         if self.crew.phase == Phase::Open {
-            self.change(|crew, out| crew.accept(job, out));
+            self.accept(job, meanwhile);
         } else {
             self.records.lock().unwrap().pop();
         }
+    }
+
+    /// As `Shared::accept` does it.
+    fn accept(&mut self, job: Job, meanwhile: impl FnOnce(&mut Walk)) {
+        self.submitters_look += 1;
+        let (act, woken) = self.change(|crew, out| crew.accept(job, out));
+        self.manager_looks |= act;
+        if let Some(woken) = woken {
+            meanwhile(self);
+            woken.board.rearm();
+            if woken.board.look(woken.number) != Look::NotYet {
+                self.change(|crew, out| crew.collect_own(&woken, out));
+            }
+        }
+        self.submitters_look -= 1;
+        self.check();
     }
 
     /// As a handle does it: in place while it is queued for the first time.
@@ -219,11 +272,18 @@ impl Walk {
             }
             // Some are long: then fewer are given in advance.
             let took = Duration::from_micros(job % 50);
-            worker.board.answer(number, Kind::Done, &result, took);
-            return;
+            match worker.board.answer(number, Kind::Done, &result, took) {
+                MANAGER => self.manager_looks = true,
+                WAITER => self.waiter_looks = self.crew.is_attended, // or nobody is there
+                _ => {}
+            }
+            return self.check();
         }
         match worker.board.next(worker.next) {
-            Turn::Nothing => return,
+            Turn::Nothing => {
+                worker.board.may_sleep(worker.next);
+                return;
+            }
             Turn::Over => {}
             Turn::Nonsense => panic!("nobody writes nonsense here"),
             Turn::Mine { entry, length } => {
@@ -239,9 +299,43 @@ impl Walk {
         worker.next += 1;
     }
 
-    /// The pool takes in what was answered.
+    /// The manager takes in what was answered, until there is no more.
     pub(super) fn hear(&mut self) {
-        self.change(|crew, out| crew.collect(out));
+        self.manager_looks = true;
+        while self.take_in(|crew| if crew.is_attended { WAITER } else { MANAGER }) {}
+        self.manager_looks = false;
+        self.check();
+    }
+
+    /// As the manager and a thread that attends do it. True when there was anything.
+    fn take_in(&mut self, whom: impl FnOnce(&Crew) -> u32) -> bool {
+        self.change(|crew, out| {
+            crew.collect(out);
+            if out.is_empty() {
+                crew.arm(whom(crew));
+                crew.collect(out);
+            }
+            !out.is_empty()
+        })
+    }
+
+    /// A thread begins to attend, takes in what was answered, or ceases to.
+    fn attend(&mut self) {
+        if !self.crew.is_attended {
+            self.crew.is_attended = true;
+            self.waiter_looks = true;
+        } else if self.below(3) > 0 {
+            self.waiter_looks = true;
+            self.waiter_looks = self.take_in(|_| WAITER);
+        } else {
+            self.change(|crew, out| {
+                crew.is_attended = false;
+                crew.arm(MANAGER);
+                crew.collect(out);
+            });
+            self.waiter_looks = false;
+        }
+        self.check();
     }
 
     /// A worker dies, and the pool takes note of it in the order of the real one.
@@ -310,6 +404,7 @@ impl Walk {
 
     pub(super) fn step(&mut self) {
         match self.below(22) {
+            0..=3 if self.below(self.calm) > 0 => self.work(),
             0..=3 => {
                 let length = [0, 10, 300_000][self.below(3)];
                 let terms = self.dice_terms();
@@ -328,6 +423,7 @@ impl Walk {
             16 => self.leave(),
             17 => self.execute(),
             18 if self.below(4) == 0 => self.refuse(),
+            18 => self.attend(),
             19 if self.below(3) == 0 => {
                 if let Some(index) = self.pick(|worker| worker.arrived) {
                     self.die(index);
