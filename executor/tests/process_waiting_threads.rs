@@ -4,15 +4,16 @@ mod support;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use support::{nap, pool, until};
-use tatkal_executor::Shutdown;
+use support::{kill, nap, naps, pool, until};
+use tatkal_executor::{Shutdown, Until, as_completed, wait};
 
 tests![
     a_worker_that_is_made_while_a_thread_waits_is_heard,
     shutdown_waits_until_every_handle_is_told,
+    whoever_waits_for_many_takes_the_answers_in,
 ];
 
 /// The state of a thread of this program, as proc(5) has it.
@@ -100,4 +101,68 @@ fn shutdown_waits_until_every_handle_is_told() {
         end.join().unwrap();
         assert!(slow.is_finished());
     });
+}
+
+/// A result that notes which thread decodes it.
+#[derive(Debug)]
+struct Traced;
+
+static DECODER: AtomicI32 = AtomicI32::new(0);
+
+impl Serialize for Traced {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+impl<'de> Deserialize<'de> for Traced {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        DECODER.store(own_thread(), Ordering::SeqCst);
+        <()>::deserialize(deserializer).map(|()| Traced)
+    }
+}
+
+/// Lasts until its worker gets SIGUSR1.
+fn until_told(_: ()) -> Traced {
+    // SAFETY: both sets are initialised before they are used, and live for the calls.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGUSR1);
+        libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+        libc::prctl(libc::PR_SET_NAME, c"napping".as_ptr());
+        let mut signal = 0;
+        libc::sigwait(&set, &mut signal);
+    }
+    Traced
+}
+
+fn whoever_waits_for_many_takes_the_answers_in() {
+    type Handles = Vec<tatkal_executor::JoinHandle<Traced>>;
+    let ways: [fn(Handles); 4] = [
+        |mut handles| drop(wait(&mut handles, Until::All).join()),
+        |mut handles| {
+            let limit = std::time::Duration::from_secs(60);
+            drop(wait(&mut handles, Until::First).join_timeout(limit));
+        },
+        |handles| assert_eq!(as_completed(handles).count(), 1),
+        |handles| handles.into_iter().for_each(|it| drop(it.join())),
+    ];
+    for wait in ways {
+        let pool = pool(1);
+        let handles = vec![pool.submit(until_told, ())];
+        until("the worker", || !pool.worker_pids().is_empty());
+        let worker = pool.worker_pids()[0];
+        until("the job", || naps(worker));
+        let (tell, told) = mpsc::channel();
+        let waiter = thread::spawn(move || {
+            tell.send(own_thread()).unwrap();
+            wait(handles);
+        });
+        let thread = told.recv().unwrap();
+        until("the wait", || is_asleep(thread));
+        kill(worker, libc::SIGUSR1);
+        waiter.join().unwrap();
+        assert_eq!(DECODER.load(Ordering::SeqCst), thread);
+    }
 }

@@ -4,7 +4,8 @@
 //! Next: `scheduler/`.
 
 use super::queue::CompletionQueue;
-use crate::block_on::{block_on, block_on_until};
+use crate::block_on::block_on_with;
+use crate::park::Vigil;
 use crate::task::join::JoinHandle;
 use std::fmt;
 use std::pin::Pin;
@@ -90,7 +91,13 @@ impl<T> Wait<'_, T> {
     pub fn join(mut self) -> Waited {
         match self.poll_now() {
             Poll::Ready(waited) => waited,
-            Poll::Pending => block_on(self),
+            Poll::Pending => {
+                let vigil = self.vigil();
+                match block_on_with(vigil, Pin::new(&mut self), None) {
+                    Some(waited) => waited,
+                    None => unreachable!("without a deadline it ends when it is ready"),
+                }
+            }
         }
     }
 
@@ -106,7 +113,15 @@ impl<T> Wait<'_, T> {
         }
         // Past the end of the clock is no deadline.
         let deadline = Instant::now().checked_add(limit);
-        block_on_until(Pin::new(&mut self), deadline).unwrap_or_else(|| self.report())
+        let vigil = self.vigil();
+        let waited = block_on_with(vigil, Pin::new(&mut self), deadline);
+        waited.unwrap_or_else(|| self.report())
+    }
+
+    /// What a plain thread may wait on: what it would wait on for the first that has not finished.
+    fn vigil(&self) -> Option<Box<dyn Vigil>> {
+        let mut handles = self.handles.iter();
+        handles.find(|handle| !handle.is_finished())?.vigil()
     }
 
     fn poll_now(&mut self) -> Poll<Waited> {
