@@ -19,6 +19,7 @@ tests![
     a_worker_that_dies_in_the_middle_of_its_answer_costs_that_job_alone,
     a_worker_that_talks_nonsense_costs_its_job_alone,
     garbage_all_over_the_board_harms_nobody_else,
+    zeros_all_over_the_head_of_the_board_are_heard_of,
     a_worker_that_closes_its_channel_costs_its_job_alone,
     a_death_is_seen_though_a_grandchild_holds_the_channel,
     a_stopped_worker_does_not_hold_up_the_end,
@@ -276,6 +277,23 @@ fn garbage_all_over_the_board_harms_nobody_else() {
             let result = other.join();
             assert_eq!(result.unwrap(), n, "seed {seed}");
         }
+    }
+}
+
+/// Where the two say whom to wake. Whoever waits for the job still hears of its end.
+fn zeros_all_over_the_head_of_the_board_are_heard_of() {
+    fn clear(_: ()) {
+        // SAFETY: within the board, as in `scribble`; no other process writes so much.
+        unsafe { board().write_bytes(0, 4 * 128) }
+    }
+    for attends in [false, true] {
+        let pool = pool(1);
+        let mad = pool.submit(clear, ());
+        match attends {
+            false => until("its end", || mad.is_finished()),
+            true => mad.join().unwrap(),
+        }
+        assert!(pool.submit(own_pid, ()).join().is_ok());
     }
 }
 

@@ -4,7 +4,7 @@
 //!   sleeper                                publisher
 //!   s1 arm: word = who                     p1 publish the work
 //!   s2 fence (SeqCst)                      p2 fence (SeqCst)
-//!   s3 look for work; found: disarm        p3 word != 0? take it (swap 0) and wake `who`
+//!   s3 look for work; found: disarm        p3 word != NOBODY? take it (swap) and wake `who`
 //!   s4 sleep
 //! ```
 //!
@@ -15,7 +15,7 @@
 //! Owns      one word in shared memory. `who` says what to do to wake the sleeper: it is not the
 //!           same for a worker (a futex), the manager and a thread that joins (an eventfd each).
 //! Holds     B1 no lost ring (above); B2 one ring per arming, however much is published: the taker
-//!           of the word rings, the others find it 0. B3 the word may hold anything when the other
+//!           of the word rings, the others find NOBODY. B3 the word may hold anything when the other
 //!           process has gone mad: a wrong word is a ring too many or too few for that worker.
 //! Cost      nobody sleeps: a fence and a load, no system call.
 //! Source    Dekker's entry protocol; `scheduler/multi/idle.rs` has the same proof for threads.
@@ -23,8 +23,9 @@
 
 use crate::sync::atomic::{AtomicU32, Ordering, fence};
 
-/// Nobody has to be woken.
-pub(super) const NOBODY: u32 = 0;
+/// Nobody has to be woken. Not 0: the commonest thing that a program writes where it should not are
+/// zeros, and they would be a ring too few. (Anything else is a `who` that does not exist.)
+pub(super) const NOBODY: u32 = 0x6e6f_6f6e;
 
 /// See the file head.
 #[derive(Debug)]

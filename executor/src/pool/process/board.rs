@@ -169,6 +169,7 @@ impl Board {
     pub(super) fn create() -> io::Result<(Board, OwnedFd)> {
         let file = sys::sealed_memory(c"tatkal-board", size_of::<Page>())?;
         let board = Board::open(&file)?;
+        board.page().doze.0.disarm();
         // Until somebody else takes over, the manager is told of answers.
         board.arm(MANAGER);
         Ok((board, file))
@@ -176,7 +177,7 @@ impl Board {
 
     /// Maps the page of [`create`](Self::create). The descriptor may be closed afterwards.
     pub(super) fn open(file: &OwnedFd) -> io::Result<Board> {
-        // The mapping is page-aligned, large enough, and zeroed at birth, which is valid for
+        // The mapping is page-aligned, large enough, and zeroed at birth, which is sound for
         // everything in it; the seals keep it from shrinking.
         let page = sys::map_shared(file, size_of::<Page>())?.cast();
         Ok(Board {
