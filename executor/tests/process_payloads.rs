@@ -17,6 +17,8 @@ tests![
     results_that_nobody_wants_leave_nothing,
     no_descriptor_is_left_of_large_payloads,
     a_long_panic_and_a_long_reason_arrive_whole,
+    payloads_that_come_again_and_again_meet_no_page_faults,
+    memory_that_was_used_for_payloads_goes_back_when_nothing_happens,
 ];
 
 const MIB: usize = 1 << 20;
@@ -177,4 +179,58 @@ fn queues_more_than_it_may_open() {
 
 fn more_large_arguments_can_wait_than_files_may_be_open() {
     play_part("queues_more_than_it_may_open");
+}
+
+/// Page faults of this process so far.
+fn faults(_: ()) -> i64 {
+    // SAFETY: plain data, which the call fills.
+    unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
+        usage.ru_minflt
+    }
+}
+
+fn payloads_that_come_again_and_again_meet_no_page_faults() {
+    const JOBS: i64 = 50;
+    let pool = pool(1);
+    let data = pattern(MIB, 1);
+    let round = || {
+        for _ in 0..JOBS {
+            assert!(pool.submit(reversed, data.clone()).join().is_ok());
+        }
+    };
+    round();
+    let before = (faults(()), pool.submit(faults, ()).join().unwrap());
+    round();
+    let after = (faults(()), pool.submit(faults, ()).join().unwrap());
+    // A MiB has 256 pages; were the memory new, each job would meet them several times.
+    assert!(after.0 - before.0 < 20 * JOBS, "{before:?} {after:?}");
+    assert!(after.1 - before.1 < 20 * JOBS, "{before:?} {after:?}");
+}
+
+/// Shared memory that is mapped here and present, in KiB.
+fn shared_kib(pid: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssShmem:"));
+    let number = line.unwrap().split_whitespace().next();
+    number.unwrap().parse().unwrap()
+}
+
+fn memory_that_was_used_for_payloads_goes_back_when_nothing_happens() {
+    let pool = pool(1);
+    let ours = shared_kib(process::id());
+    for n in 0..10 {
+        pool.submit(reversed, pattern(8 * MIB, n)).join().unwrap();
+    }
+    let worker = pool.worker_pids()[0];
+    // An argument and a result: mapped at both ends.
+    assert!(shared_kib(worker) > 15 * 1024, "{}", shared_kib(worker));
+    assert!(shared_kib(process::id()) > ours + 15 * 1024);
+    until("its return", || {
+        shared_kib(worker) < 1024 && shared_kib(process::id()) < ours + 1024
+    });
+    assert!(pool.submit(reversed, pattern(8 * MIB, 3)).join().is_ok());
 }

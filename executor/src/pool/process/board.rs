@@ -33,6 +33,7 @@
 //!           the jobs of others).
 //! Source    io_uring's submission queue, LMAX's disruptor. Next: `image.rs`.
 
+use super::arrival::Incoming;
 use super::bell::{Bell, NOBODY};
 use super::scene::{Laps, Scene};
 use super::slot::{SlotWord, State};
@@ -130,7 +131,7 @@ pub(super) enum Turn {
 /// What a worker said to a job.
 pub(super) struct Answer {
     pub(super) kind: Kind,
-    pub(super) payload: Payload,
+    pub(super) payload: Incoming,
     /// Of a long result: dropped when it has been read.
     #[allow(dead_code)] // it goes with the answer, and that is all it does
     pub(super) loan: Option<Loan>,
@@ -408,11 +409,11 @@ impl Board {
         self.page().closing.0.load(Ordering::Acquire) != 0
     }
 
-    /// Sleeps until job `number` may be there. May return for no reason.
-    pub(super) fn sleep(&self, number: u64) {
+    /// Sleeps until job `number` may be there, and no longer than `limit`. May return for no reason.
+    pub(super) fn sleep(&self, number: u64, limit: Option<Duration>) {
         let doze = &self.page().doze.0;
         if self.may_sleep(number) {
-            sys::futex_wait(doze.word(), WORKER);
+            sys::futex_wait(doze.word(), WORKER, limit);
         }
         doze.disarm();
     }

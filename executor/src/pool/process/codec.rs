@@ -10,6 +10,7 @@
 //! Cost      a long `Vec<u8>` is copied once on each side, between it and the file in memory; any
 //!           other long value once more, by serde. Next: `entry.rs`.
 
+use super::arrival::Arrival;
 use super::memory::Memory;
 use super::panics::PanicText;
 use super::wire::{BODY, MAX_PAYLOAD, Payload};
@@ -26,7 +27,7 @@ pub(super) type Fresh<'stock> = dyn FnMut() -> io::Result<Option<Memory>> + 'sto
 #[derive(Clone, Copy)]
 pub(super) enum Arrived<'payload> {
     Bytes(&'payload [u8]),
-    Memory(&'payload Memory),
+    Memory(&'payload Arrival),
 }
 
 /// Turns a value into the bytes that cross, or says why it cannot be done.
@@ -70,7 +71,9 @@ pub(super) fn carry(bytes: Vec<u8>, fresh: &mut Fresh<'_>) -> Result<Payload, St
 fn pack_long(parts: &[&[u8]], fresh: &mut Fresh<'_>) -> Result<Payload, String> {
     let written = fresh().and_then(|memory| match memory {
         Some(mut memory) => {
-            memory.write(parts)?;
+            for part in parts {
+                memory.append(part)?;
+            }
             Ok(Payload::Memory(memory))
         }
         None => Ok(Payload::Bytes(parts.concat())),
@@ -92,16 +95,19 @@ pub(super) fn unpack<T: DeserializeOwned + 'static>(payload: Arrived<'_>) -> Res
     match (value, payload) {
         (Some(value), _) => Ok(value),
         (None, Arrived::Bytes(bytes)) => decode(bytes),
-        (None, Arrived::Memory(memory)) => decode(&read(memory, 0)?),
+        (None, Arrived::Memory(memory)) => decode(&said(memory.read(0))?),
     }
 }
 
 fn unpack_bytes(payload: Arrived<'_>) -> Result<Vec<u8>, String> {
-    let (start, total) = match payload {
-        Arrived::Bytes(bytes) => (&bytes[..bytes.len().min(Length::MOST)], bytes.len()),
-        Arrived::Memory(memory) => (&read_start(memory)?[..], memory.len()),
+    let (prefix, total) = match payload {
+        Arrived::Bytes(bytes) => (Length::read(bytes), bytes.len()),
+        Arrived::Memory(memory) => {
+            let start = said(memory.read_start(Length::MOST))?;
+            (Length::read(&start), memory.len())
+        }
     };
-    let (length, prefix) = Length::read(start).ok_or("its length is no number")?;
+    let (length, prefix) = prefix.ok_or("its length is no number")?;
     match total.checked_sub(prefix) {
         Some(there) if there == length => {}
         there => {
@@ -112,20 +118,12 @@ fn unpack_bytes(payload: Arrived<'_>) -> Result<Vec<u8>, String> {
     }
     match payload {
         Arrived::Bytes(bytes) => Ok(bytes[prefix..].to_vec()),
-        Arrived::Memory(memory) => read(memory, prefix),
+        Arrived::Memory(memory) => said(memory.read(prefix)),
     }
 }
 
-fn read(memory: &Memory, from: usize) -> Result<Vec<u8>, String> {
-    memory.read(from).map_err(|error| error.to_string())
-}
-
-fn read_start(memory: &Memory) -> Result<[u8; Length::MOST], String> {
-    let mut start = [0; Length::MOST];
-    memory
-        .read_start(&mut start)
-        .map_err(|error| error.to_string())?;
-    Ok(start)
+fn said<T>(result: io::Result<T>) -> Result<T, String> {
+    result.map_err(|error| error.to_string())
 }
 
 fn check_length(length: usize) -> Result<(), String> {
@@ -167,7 +165,8 @@ impl Length {
 
     /// The length at the start of these bytes, and how many it takes.
     fn read(bytes: &[u8]) -> Option<(usize, usize)> {
-        let used = 1 + bytes.iter().position(|byte| byte & 0x80 == 0)?;
+        let mut start = bytes.iter().take(Length::MOST);
+        let used = 1 + start.position(|byte| byte & 0x80 == 0)?;
         let mut length = 0_usize;
         for byte in bytes[..used].iter().rev() {
             length = length.checked_mul(0x80)? | usize::from(byte & 0x7f);
@@ -187,11 +186,21 @@ pub(super) fn panicked((message, place, _): &PanicText) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::process::arrival::Views;
+    use crate::pool::process::sys;
+
+    /// What the receiver finds.
+    fn arrival(memory: &Memory) -> Arrival {
+        let (ours, theirs) = sys::socketpair(libc::SOCK_SEQPACKET).unwrap();
+        memory.send(&ours, 1, false).unwrap();
+        let mut views = Views::default();
+        views.receive(&theirs, 1, memory.len()).unwrap()
+    }
 
     fn crossed<T: Serialize + DeserializeOwned + 'static>(value: &T) -> T {
         match pack(value, &mut new_memory).unwrap() {
             Payload::Bytes(bytes) => unpack(Arrived::Bytes(&bytes)).unwrap(),
-            Payload::Memory(memory) => unpack(Arrived::Memory(&memory)).unwrap(),
+            Payload::Memory(memory) => unpack(Arrived::Memory(&arrival(&memory))).unwrap(),
         }
     }
 
@@ -213,7 +222,7 @@ mod tests {
                 panic!("not long");
             };
             assert_eq!(
-                memory.read(0).unwrap(),
+                arrival(&memory).read(0).unwrap(),
                 encode(&vec![1_u8; BODY + 1]).unwrap()
             );
         }

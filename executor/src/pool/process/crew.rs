@@ -38,7 +38,7 @@ use super::codec::{carry, new_memory};
 use super::control::Ticket;
 use super::job::{FIRST, Job, Outcome, RemoteJob};
 use super::member::{Clock, Heard, Member, Stage};
-use super::memory::Memory;
+use super::memory::{Memory, Stock};
 use super::metrics::{ProcessPoolMetrics, ProcessWork, ProcessWorkerMetrics};
 use super::policy::Rules;
 use super::wire::{BODY, Payload};
@@ -101,7 +101,7 @@ pub(super) struct Crew {
     accepted: u64,
     queue: VecDeque<Job>,
     /// Memory of long arguments that has been used, for the next ones.
-    spares: Vec<Memory>,
+    stock: Stock,
     members: BTreeMap<Ticket, Member>,
     /// The last to become idle is first: its memory is warm.
     idle: Vec<Ticket>,
@@ -132,7 +132,7 @@ impl Crew {
             pending: 0,
             accepted: 0,
             queue: VecDeque::new(),
-            spares: Vec::new(),
+            stock: Stock::new(true),
             members: BTreeMap::new(),
             idle: Vec::new(),
             stillborn: 0,
@@ -385,7 +385,7 @@ impl Crew {
         for (ticket, member) in self.members.range_mut(which) {
             let load = member.load();
             while member.front().is_some_and(|front| front <= last)
-                && let Some(heard) = member.hear(now, &mut self.spares)
+                && let Some(heard) = member.hear(now, self.clock, &mut self.stock)
             {
                 match heard {
                     Heard::Answer(remote, order, answer) => {
@@ -418,6 +418,7 @@ impl Crew {
         spent
             .into_iter()
             .for_each(|ticket| self.retire_if_spent(ticket));
+        self.ring_due |= is_sooner(self.stock.alarm(), self.next_look);
         if let Some(order) = latest {
             // It may not be the manager who sees that the last job is done.
             self.ring_due |= self.phase == Phase::Closing;
@@ -429,7 +430,13 @@ impl Crew {
 
     /// Memory for a long argument, if there is some that has been used before.
     pub(super) fn spare(&mut self) -> Option<Memory> {
-        self.spares.pop()
+        self.stock.take()
+    }
+
+    /// The files for long arguments, when they were not used for a while: to be dropped where nobody
+    /// waits for that.
+    pub(super) fn take_idle_stock(&mut self) -> Option<Stock> {
+        self.stock.take_idle((self.clock)())
     }
 
     /// `who` is to be told of the next answer of every worker.

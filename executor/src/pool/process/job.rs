@@ -10,6 +10,7 @@
 //!
 //! Next: `measure.rs`.
 
+use super::arrival::Incoming;
 use super::board::Answer;
 use super::codec::{Arrived, panicked, unpack};
 use super::panics::{PanicText, catch};
@@ -105,8 +106,8 @@ pub(super) fn result_of<R: DeserializeOwned + 'static>(answer: Answer) -> Result
         Err(JoinError::Codec { crossing, reason })
     };
     let payload = match &answer.payload {
-        Payload::Bytes(bytes) => Arrived::Bytes(bytes),
-        Payload::Memory(memory) => Arrived::Memory(memory),
+        Incoming::Bytes(bytes) => Arrived::Bytes(bytes),
+        Incoming::Memory(memory) => Arrived::Memory(memory),
     };
     let text = || match payload {
         Arrived::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),

@@ -136,7 +136,9 @@ impl Manager {
         }
         let wanted = crew.wants_workers();
         let orders = std::mem::take(&mut crew.orders);
+        let idle = crew.take_idle_stock();
         drop(crew);
+        drop(idle); // system calls, for many pages
         for (ticket, signal) in orders {
             let request = Request::Kill(ticket, signal);
             self.requests.push_back((request, Vec::new()));

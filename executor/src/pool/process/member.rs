@@ -22,9 +22,10 @@
 //!           then on the worker has nothing else to do; and once more if it then has not begun. So
 //!           waiting costs a job no time. Next: `crew.rs`.
 
+use super::arrival::{Incoming, Views};
 use super::board::{Answer, Board, Loan, Look, SLOTS};
 use super::job::{FIRST, Job, RemoteJob};
-use super::memory::Memory;
+use super::memory::Stock;
 use super::metrics::ProcessWork;
 use super::policy::Policy;
 use super::sys;
@@ -71,6 +72,8 @@ pub(super) struct Member {
     pub(super) stage: Stage,
     pub(super) pid: Option<u32>,
     channel: Arc<OwnedFd>,
+    /// The files of its long results.
+    views: Views,
     /// What it has done; its CPU time is known when it is dead.
     pub(super) work: ProcessWork,
     /// Where jobs are measured: when it was done with the last one.
@@ -162,6 +165,7 @@ impl Member {
             stage: Stage::Starting,
             pid: None,
             channel,
+            views: Views::default(),
             work: ProcessWork::default(),
             free_ns: 0,
             has_worked: false,
@@ -318,8 +322,8 @@ impl Member {
 
     /// Has it answered the job it is at?
     ///
-    /// The memory of a long argument is not needed any more then, and goes to the spare ones.
-    pub(super) fn hear(&mut self, now: Instant, spares: &mut Vec<Memory>) -> Option<Heard> {
+    /// The memory of a long argument is not needed any more then, and goes to the stock.
+    pub(super) fn hear(&mut self, now: Instant, clock: Clock, stock: &mut Stock) -> Option<Heard> {
         let front = self.jobs.front()?;
         let (kind, length, took) = match self.board.look(front.number) {
             Look::NotYet => return None,
@@ -328,11 +332,11 @@ impl Member {
         };
         let number = front.number;
         let (payload, loan) = if length <= BODY {
-            (Payload::Bytes(self.board.copy_out(number, length)), None)
+            (Incoming::Bytes(self.board.copy_out(number, length)), None)
         } else {
             let board = self.board.clone();
-            match Memory::receive(&self.channel, number, length) {
-                Ok(memory) => (Payload::Memory(memory), Some(Loan { board, number })),
+            match self.views.receive(&self.channel, number, length) {
+                Ok(arrival) => (Incoming::Memory(arrival), Some(Loan { board, number })),
                 Err(_) => return Some(Heard::Nonsense),
             }
         };
@@ -355,7 +359,7 @@ impl Member {
             }
         }
         if let Payload::Memory(memory) = job.argument {
-            memory.keep(spares, |memory| memory);
+            stock.put(memory, clock());
         }
         let answer = Answer {
             kind,

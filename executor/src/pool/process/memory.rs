@@ -1,64 +1,109 @@
-//! A long payload: a file in memory, handed from process to process by its descriptor.
+//! A long payload, by its sender: a file in memory, handed from process to process by its descriptor.
 //!
 //! ```text
-//!   sender: write ──> memfd ── sendmsg(number, descriptor) ──> receiver: read
+//!   sender: append ──> memfd ── sendmsg(number, name, descriptor) ──> receiver: see `arrival.rs`
+//!              ^                                                          |
+//!              +───── Stock <────── the receiver has read it <────────────+
 //! ```
 //!
 //! The message goes over the worker's channel (a SOCK_SEQPACKET socketpair) *before* the job's
 //! word is set, so whoever sees the word finds the message. Messages of jobs that were taken back
 //! stay in the socket; the receiver passes over them.
 //!
-//! Owns      the descriptor. Receiver and sender copy with read and write and map nothing: pages
-//!           that another process can change are never behind a Rust reference, and no length that
-//!           another process states is believed before the kernel has confirmed it.
-//!           A sender uses a file again only when the receiver has said that it has read it.
-//! Cost      six system calls and two copies.
-//!           Next: `bell.rs`.
+//! A file is used again when its receiver has said that it has read it, because its pages are there:
+//! taking new ones from the system costs three times the copying. From then on both sides map it
+//! (`view.rs`), the receiver by the name that comes with the descriptor. What is not used for a
+//! while is given back.
+//!
+//! Owns      the descriptor, and the spare files. A receiver can write to the file as well: one that
+//!           does, out of its turn, damages what it or a worker after it reads. That is bytes, which
+//!           are copied before anything believes them; nobody's memory is at stake. (`SharedBytes`
+//!           are files that nobody can write to.)
+//! Holds     the file cannot be made shorter (V1 in view.rs), nor be sealed by its receiver.
+//! Cost      a new file: eight system calls in all, two copies, and a page of the system's for each
+//!           of its own. A used one: three (a message there, and its descriptor to close) and two
+//!           copies.
+//! Rejected  the receiver copies right out of the sender's memory (process_vm_readv: one copy less):
+//!           an answer would be lost with its worker, though it was whole. Passing a name without a
+//!           descriptor (no message at all, 5 us of 300): who has what would have to be kept account
+//!           of, through jobs that are taken back.
+//!           Next: `arrival.rs`.
 
 use super::sys;
-use super::wire::MAX_PAYLOAD;
+use super::view::View;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-/// Messages of jobs that were taken back that a receiver passes over before it takes the sender
-/// for mad. The channel's socket buffer does not hold as many.
-const STALE_MESSAGES: usize = 4096;
+/// A stock holds no more bytes than this: two results of 32 MiB, or one of 64, and a little.
+const STOCK_BYTES: usize = 64 * 1024 * 1024 + 4096;
 
-/// Files up to here are kept to be used again: their pages are there, and taking new ones from the
-/// system costs more than the copying (a MiB in a new file 200 us, in a used one 80).
-const KEEP: usize = 8 * 1024 * 1024;
+/// And no more files.
+pub(super) const STOCK_FILES: usize = 8;
 
-/// How many.
-const SPARES: usize = 2;
+/// A stock that was not used for so long goes back to the system.
+pub(super) const IDLE: Duration = Duration::from_secs(1);
 
 /// So many may exist in a process until [`Memory::may_wait`] says no: each is a descriptor, and of
 /// those the program has a thousand, as a rule, and other uses for them.
 const WAITING: usize = 128;
 
-/// How many exist.
+/// How many files of payloads are open.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// The name of the next file.
+static NAMES: AtomicU64 = AtomicU64::new(1);
+
+/// A descriptor that is counted.
+#[derive(Debug)]
+pub(super) struct Counted(File);
+
+impl Counted {
+    pub(super) fn new(file: OwnedFd) -> Counted {
+        // Relaxed, as everywhere: it is a number, and near enough.
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        Counted(File::from(file))
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        COUNT.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// See the file head.
 #[derive(Debug)]
 pub(super) struct Memory {
-    file: File,
+    file: Counted,
+    /// Of the payload.
     length: usize,
+    /// Of the file: all of it has its pages.
+    filled: usize,
+    /// What receivers know it by. 0: they need not, it has not been used before.
+    name: u64,
+    view: Option<View>,
 }
 
 impl Memory {
     /// An empty one.
     pub(super) fn new() -> io::Result<Memory> {
-        Ok(Memory::of(sys::memory(c"tatkal-payload")?, 0))
-    }
-
-    fn of(file: OwnedFd, length: usize) -> Memory {
-        // Relaxed, as everywhere: it is a number, and near enough.
-        COUNT.fetch_add(1, Ordering::Relaxed);
-        let file = File::from(file);
-        Memory { file, length }
+        let file = sys::memory(c"tatkal-payload")?;
+        sys::seal(&file, libc::F_SEAL_SHRINK | libc::F_SEAL_SEAL)?;
+        Ok(Memory {
+            file: Counted::new(file),
+            length: 0,
+            filled: 0,
+            name: 0,
+            view: None,
+        })
     }
 
     /// May one more be made for a job that only waits? Otherwise it is made when its turn comes.
@@ -66,13 +111,31 @@ impl Memory {
         COUNT.load(Ordering::Relaxed) < WAITING
     }
 
-    /// Replaces what is in it by these bytes, one part after the other.
-    pub(super) fn write(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+    /// It will be written anew, and was used before: from now on it is mapped, if it `may_be`.
+    fn reuse(&mut self, may_be: bool) {
         self.length = 0;
-        for part in parts {
-            self.file.write_all_at(part, self.length as u64)?;
-            self.length += part.len();
+        if may_be && self.name == 0 {
+            // Relaxed: any number that no other file has.
+            self.name = NAMES.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Adds bytes to what is in it.
+    pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let end = self.length + bytes.len();
+        let viewed = self.view.as_ref().map_or(0, View::len);
+        // Mapped as a whole, and only what has pages: a page fault costs more than a write does.
+        if self.name != 0 && viewed < end && end <= self.filled {
+            self.view = View::to_write(self.file.file(), self.filled).ok();
+        }
+        for piece in sys::pieces(bytes) {
+            match &mut self.view {
+                Some(view) if end <= view.len() => view.copy_in(self.length, piece),
+                _ => self.file.file().write_all_at(piece, self.length as u64)?,
+            }
+            self.length += piece.len();
+        }
+        self.filled = self.filled.max(end);
         Ok(())
     }
 
@@ -80,104 +143,82 @@ impl Memory {
         self.length
     }
 
-    /// A copy of the bytes from `from` on.
-    pub(super) fn read(&self, from: usize) -> io::Result<Vec<u8>> {
-        let there = self.file.metadata()?.len();
-        if self.length > MAX_PAYLOAD || there < self.length as u64 {
-            let text = format!("a payload of {} bytes in a file of {there}", self.length);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-        }
-        sys::read_exact_at(&self.file, self.length.saturating_sub(from), from)
-    }
-
-    /// The first bytes; zeros behind the end.
-    pub(super) fn read_start(&self, start: &mut [u8]) -> io::Result<()> {
-        let length = start.len().min(self.length);
-        self.file.read_exact_at(&mut start[..length], 0)
-    }
-
-    /// Puts it with the spare ones, if it is worth it.
-    pub(super) fn keep<T>(self, spares: &mut Vec<T>, wrap: impl FnOnce(Memory) -> T) {
-        if self.length <= KEEP && spares.len() < SPARES {
-            spares.push(wrap(self));
-        }
-    }
-
     /// Hands a descriptor of it over, for job `number`. Never waits: `WouldBlock`, when the
     /// channel is full.
     pub(super) fn send(&self, channel: &OwnedFd, number: u64, wait: bool) -> io::Result<()> {
-        let number = number.to_ne_bytes();
-        sys::send(
-            channel,
-            &[IoSlice::new(&number)],
-            &[self.file.as_fd()],
-            wait,
-        )?;
+        let message = [number.to_ne_bytes(), self.name.to_ne_bytes()];
+        let message = IoSlice::new(message.as_flattened());
+        sys::send(channel, &[message], &[self.file.file().as_fd()], wait)?;
         Ok(())
     }
 
-    /// Takes what was handed over for job `number`, without waiting: it is there.
-    pub(super) fn receive(channel: &OwnedFd, number: u64, length: usize) -> io::Result<Memory> {
-        let nonsense = || io::Error::new(io::ErrorKind::InvalidData, "no such payload");
-        for _ in 0..STALE_MESSAGES {
-            let mut bytes = [0; 8];
-            let (count, fds) = sys::receive_with_fds(channel, &mut bytes)?;
-            if count != bytes.len() {
-                return Err(nonsense());
-            }
-            if u64::from_ne_bytes(bytes) == number {
-                // Without its descriptor: we have too many open.
-                let file = fds
-                    .into_iter()
-                    .next()
-                    .ok_or_else(|| io::Error::from_raw_os_error(libc::EMFILE))?;
-                return Ok(Memory::of(file, length));
-            }
+    /// Its receiver has read it, and it is not wanted any more. A receiver may still have it mapped.
+    fn give_back(self) {
+        if self.name != 0 {
+            sys::empty(self.file.file(), self.filled);
         }
-        Err(nonsense())
     }
 }
 
-impl Drop for Memory {
+/// Files to be used again.
+#[derive(Debug)]
+pub(super) struct Stock {
+    files: Vec<Memory>,
+    bytes: usize,
+    /// May they be mapped? Not where address space is limited: that is for the jobs.
+    maps: bool,
+    /// When it was last added to.
+    since: Instant,
+}
+
+impl Stock {
+    pub(super) fn new(maps: bool) -> Stock {
+        Stock {
+            files: Vec::new(),
+            bytes: 0,
+            maps,
+            since: Instant::now(),
+        }
+    }
+
+    /// One that was used before: the last one.
+    pub(super) fn take(&mut self) -> Option<Memory> {
+        let mut memory = self.files.pop()?;
+        self.bytes -= memory.filled;
+        memory.reuse(self.maps);
+        Some(memory)
+    }
+
+    /// One that its receiver has read.
+    pub(super) fn put(&mut self, memory: Memory, now: Instant) {
+        self.since = now;
+        match self.files.len() < STOCK_FILES && self.bytes + memory.filled <= STOCK_BYTES {
+            true => {
+                self.bytes += memory.filled;
+                self.files.push(memory);
+            }
+            false => memory.give_back(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// When it is to be looked at next: it may be idle then.
+    pub(super) fn alarm(&self) -> Option<Instant> {
+        (!self.is_empty()).then(|| self.since + IDLE)
+    }
+
+    /// Takes out what was not used for a while, to be dropped where nobody waits for that.
+    pub(super) fn take_idle(&mut self, now: Instant) -> Option<Stock> {
+        let idle = self.alarm().is_some_and(|alarm| alarm <= now);
+        idle.then(|| std::mem::replace(self, Stock::new(self.maps)))
+    }
+}
+
+impl Drop for Stock {
     fn drop(&mut self) {
-        COUNT.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn holding(bytes: &[u8]) -> Memory {
-        let mut memory = Memory::new().unwrap();
-        memory.write(&[bytes]).unwrap();
-        memory
-    }
-
-    #[test]
-    fn a_payload_crosses_and_stale_ones_are_passed_over() {
-        let (ours, theirs) = sys::socketpair(libc::SOCK_SEQPACKET).unwrap();
-        for number in 1..=3_u64 {
-            let bytes = vec![number as u8; 100_000];
-            holding(&bytes).send(&ours, number, false).unwrap();
-        }
-        let third = Memory::receive(&theirs, 3, 100_000).unwrap();
-        assert_eq!(third.read(0).unwrap(), vec![3; 100_000]);
-        assert_eq!(
-            Memory::receive(&theirs, 4, 1).unwrap_err().kind(),
-            io::ErrorKind::WouldBlock
-        );
-    }
-
-    #[test]
-    fn a_length_that_the_file_does_not_have_is_refused_before_it_is_allocated() {
-        let mut memory = holding(b"short");
-        for length in [6, MAX_PAYLOAD, MAX_PAYLOAD + 1, usize::MAX] {
-            memory.length = length;
-            assert_eq!(
-                memory.read(0).unwrap_err().kind(),
-                io::ErrorKind::InvalidData
-            );
-        }
+        self.files.drain(..).for_each(Memory::give_back);
     }
 }

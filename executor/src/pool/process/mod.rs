@@ -16,8 +16,8 @@
 //! `manager`), the fork server (`server`), the workers (`worker`). Why a server at all: `server.rs`.
 //!
 //! Reading order:
-//! - what is shared: `sys.rs` and `sys/process.rs` (system calls), `wire.rs` (kinds and payloads),
-//!   `memory.rs` (long payloads), `bell.rs` and `slot.rs` (the two protocols of shared memory),
+//! - what is shared: `sys.rs`, `sys/process.rs` and `sys/pages.rs` (system calls), `wire.rs` (kinds and payloads),
+//!   `view.rs`, `memory.rs` and `arrival.rs` (long payloads), `bell.rs` and `slot.rs` (the two protocols of shared memory),
 //!   `scene.rs` (what a dead worker was doing), `board.rs` (jobs and answers in it), `image.rs`
 //!   (whose code is known), `panics.rs`, `limits.rs`, `codec.rs` (values as payloads), `entry.rs`
 //!   (a job's code as an address), `control.rs` (what pool and server say)
@@ -28,6 +28,7 @@
 //!   (the lock), `setup.rs`, `manager.rs` (the thread), `pool.rs` with `pool/submit.rs` and
 //!   `pool/jobs.rs` (the API), `builder.rs`
 
+mod arrival;
 mod bell;
 mod board;
 mod builder;
@@ -54,6 +55,7 @@ mod shared;
 mod slot;
 mod stamps;
 mod sys;
+mod view;
 mod waiter;
 mod wire;
 mod worker;

@@ -1,5 +1,5 @@
 //! The system calls of the process pool that concern descriptors: sockets, events, shared memory.
-//! (Those that concern processes are in `process.rs` beside it.)
+//! (Those that concern processes are in `process.rs` beside it, and `pages.rs` fills fresh memory.)
 //!
 //! What every function here does, so that no caller has to think of it: it starts again after
 //! `EINTR`, it makes descriptors close-on-exec from birth (a program that a job starts must not
@@ -8,14 +8,16 @@
 //! Source    the man pages of each call; unix(7) for descriptors that travel as messages.
 //!           Next: `sys/process.rs`.
 
+mod pages;
 mod process;
 
+pub(super) use pages::*;
 pub(super) use process::*;
 
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::mem;
+use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicU32;
@@ -225,13 +227,34 @@ pub(super) fn drain(fd: &OwnedFd) {
 /// away under another one's mapping (which would be a SIGBUS there).
 pub(super) fn sealed_memory(name: &CStr, length: usize) -> io::Result<OwnedFd> {
     let fd = memory(name)?;
+    // SAFETY: the call takes no memory.
+    retry(|| unsafe { libc::ftruncate(fd.as_raw_fd(), length as libc::off_t) as isize })?;
     let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
-    // SAFETY: neither call takes memory.
-    unsafe {
-        retry(|| libc::ftruncate(fd.as_raw_fd(), length as libc::off_t) as isize)?;
-        retry(|| libc::fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, seals) as isize)?;
-    }
+    seal(&fd, seals)?;
     Ok(fd)
+}
+
+/// Takes possibilities from a file in memory, for everyone and for ever.
+pub(super) fn seal(fd: &impl AsRawFd, seals: libc::c_int) -> io::Result<()> {
+    // SAFETY: the call takes no memory.
+    retry(|| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, seals) as isize })?;
+    Ok(())
+}
+
+/// Which were taken. An error: it is no file in memory.
+pub(super) fn seals(fd: &impl AsRawFd) -> io::Result<libc::c_int> {
+    // SAFETY: the call takes no memory.
+    let seals = retry(|| unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GET_SEALS) as isize })?;
+    Ok(seals as libc::c_int)
+}
+
+/// Gives the pages of a file in memory back to the system. Its length stays; it reads as zeros.
+pub(super) fn empty(file: &File, length: usize) {
+    let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+    // SAFETY: the call takes no memory. When it fails, the pages go with the file.
+    let _ = retry(|| unsafe {
+        libc::fallocate(file.as_raw_fd(), mode, 0, length as libc::off_t) as isize
+    });
 }
 
 /// A file in memory, empty and without seals.
@@ -249,20 +272,43 @@ fn memfd(name: &CStr, flags: libc::c_uint) -> io::Result<OwnedFd> {
     }
 }
 
-/// Maps `length` bytes of a file, shared with everyone else who maps it.
+/// What a mapping is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    /// Reading too. Every page is made present in the mapping.
+    Write,
+}
+
+/// Maps `length` bytes of a file to read and write, shared with everyone else who maps it.
 pub(super) fn map_shared(fd: &OwnedFd, length: usize) -> io::Result<NonNull<u8>> {
-    let access = libc::PROT_READ | libc::PROT_WRITE;
+    map_with(
+        fd,
+        length,
+        libc::PROT_READ | libc::PROT_WRITE,
+        libc::MAP_SHARED,
+    )
+}
+
+/// Maps the first `length` bytes of a file, shared with everyone else who maps it.
+pub(super) fn map(file: &File, length: usize, access: Access) -> io::Result<NonNull<u8>> {
+    match access {
+        Access::Read => map_with(file, length, libc::PROT_READ, libc::MAP_SHARED),
+        Access::Write => {
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            map_with(file, length, access, libc::MAP_SHARED | libc::MAP_POPULATE)
+        }
+    }
+}
+
+fn map_with(
+    fd: &impl AsRawFd,
+    length: usize,
+    access: libc::c_int,
+    flags: libc::c_int,
+) -> io::Result<NonNull<u8>> {
     // SAFETY: a new mapping at an address of the kernel's choice disturbs no existing memory.
-    let start = unsafe {
-        libc::mmap(
-            ptr::null_mut(),
-            length,
-            access,
-            libc::MAP_SHARED,
-            fd.as_raw_fd(),
-            0,
-        )
-    };
+    let start = unsafe { libc::mmap(ptr::null_mut(), length, access, flags, fd.as_raw_fd(), 0) };
     if start == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
@@ -272,21 +318,25 @@ pub(super) fn map_shared(fd: &OwnedFd, length: usize) -> io::Result<NonNull<u8>>
 /// Gives a mapping back.
 ///
 /// # Safety
-/// `start` and `length` are those of a [`map_shared`], and nothing refers to it any more.
+/// `start` and `length` are those of a mapping that was made here, and nothing refers to it any more.
 pub(super) unsafe fn unmap(start: NonNull<u8>, length: usize) {
     // SAFETY: passed on to the caller.
     unsafe { libc::munmap(start.as_ptr().cast(), length) };
 }
 
-/// Sleeps while the word is `expected`. May return for no reason. The word may be shared with
-/// another process.
-pub(super) fn futex_wait(word: &AtomicU32, expected: u32) {
-    let forever = ptr::null::<libc::timespec>();
-    // SAFETY: the word outlives the call, which only reads it. Its result needs no look: the caller
-    // checks again whatever ended the sleep.
+/// Sleeps while the word is `expected`, no longer than `limit`. May return for no reason. The word
+/// may be shared with another process.
+pub(super) fn futex_wait(word: &AtomicU32, expected: u32, limit: Option<Duration>) {
+    let limit = limit.map(|limit| libc::timespec {
+        tv_sec: limit.as_secs() as libc::time_t,
+        tv_nsec: limit.subsec_nanos().into(),
+    });
+    let limit = limit.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: word and limit outlive the call, which only reads them. Its result needs no look: the
+    // caller checks again whatever ended the sleep.
     unsafe {
         let operation = libc::FUTEX_WAIT;
-        libc::syscall(libc::SYS_futex, word.as_ptr(), operation, expected, forever);
+        libc::syscall(libc::SYS_futex, word.as_ptr(), operation, expected, limit);
     }
 }
 
@@ -298,21 +348,24 @@ pub(super) fn futex_wake(word: &AtomicU32) {
 
 /// Reads `length` bytes of a file from `offset` on. Less is an error.
 pub(super) fn read_exact_at(file: &File, length: usize, offset: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::<u8>::new();
-    bytes.try_reserve_exact(length)?;
-    while bytes.len() < length {
-        let (have, at) = (bytes.len(), (offset + bytes.len()) as libc::off_t);
-        let space = bytes.spare_capacity_mut()[..length - have].as_mut_ptr();
-        // SAFETY: the space is the vector's, of `length - have` bytes, which the call may write.
-        let count =
-            retry(|| unsafe { libc::pread(file.as_raw_fd(), space.cast(), length - have, at) })?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+    let read = |at: usize, space: &mut [MaybeUninit<u8>]| {
+        let mut have = 0;
+        while have < space.len() {
+            let rest = &mut space[have..];
+            let at = (offset + at + have) as libc::off_t;
+            // SAFETY: the rest is the vector's, and the call may write it.
+            let count = retry(|| unsafe {
+                libc::pread(file.as_raw_fd(), rest.as_mut_ptr().cast(), rest.len(), at)
+            })?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            have += count;
         }
-        // SAFETY: the call wrote `count` bytes there.
-        unsafe { bytes.set_len(have + count) };
-    }
-    Ok(bytes)
+        Ok(())
+    };
+    // SAFETY: all was written, or it failed.
+    unsafe { fill_vec(length, read) }
 }
 
 #[cfg(test)]

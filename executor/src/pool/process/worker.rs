@@ -28,13 +28,14 @@
 //!
 //! Next: `server.rs`.
 
+use super::arrival::Views;
 use super::bell::NOBODY;
 use super::board::{Board, MANAGER, SLOTS, Turn, WAITER};
 use super::codec::{Arrived, new_memory};
 use super::entry::{Entry, Reply};
 use super::image::Images;
 use super::limits::Limits;
-use super::memory::Memory;
+use super::memory::{IDLE, Memory, STOCK_FILES, Stock};
 use super::panics;
 use super::scene::{AbortWatch, Step};
 use super::sys;
@@ -103,7 +104,12 @@ fn work(post: Post) -> io::Result<()> {
         waiter: post.waiter,
         images: post.images,
         limits: post.limits,
-        spares: RefCell::default(),
+        views: RefCell::new(match post.limits.has_memory() {
+            true => Views::none(),
+            false => Views::default(),
+        }),
+        lent: RefCell::default(),
+        stock: RefCell::new(Stock::new(!post.limits.has_memory())),
     };
     // Before there is a limit to reach.
     let _watch = post
@@ -122,7 +128,7 @@ fn work(post: Post) -> io::Result<()> {
             Turn::Nonsense => return Err(io::Error::other("nonsense on the board")),
             Turn::Nothing if closed => return Ok(()),
             Turn::Nothing => {
-                desk.board.sleep(number);
+                desk.sleep(number);
                 continue;
             }
         }
@@ -138,9 +144,12 @@ struct Desk {
     waiter: OwnedFd,
     images: Images,
     limits: Limits,
-    /// Memory of long results, each with the number of the job whose result it was: to be used
-    /// again when the pool has read that.
-    spares: RefCell<Vec<(u64, Memory)>>,
+    /// The files of long arguments.
+    views: RefCell<Views>,
+    /// And of long results, each with the number of the job whose result it was: to be used again
+    /// when the pool has read that.
+    lent: RefCell<Vec<(u64, Memory)>>,
+    stock: RefCell<Stock>,
 }
 
 impl Desk {
@@ -148,13 +157,10 @@ impl Desk {
     fn run_job(&self, number: u64, entry: u64, length: usize) -> io::Result<()> {
         self.limits.before_job();
         let begin = Instant::now();
-        let Desk { board, spares, .. } = self;
-        let mut fresh = || {
-            let mut spares = spares.borrow_mut();
-            match spares.iter().position(|(number, _)| board.is_read(*number)) {
-                Some(index) => Ok(Some(spares.swap_remove(index).1)),
-                None => new_memory(),
-            }
+        let board = &self.board;
+        let mut fresh = || match self.take_spare() {
+            Some(memory) => Ok(Some(memory)),
+            None => new_memory(),
         };
         let mut run = |argument: Arrived<'_>| match Entry::at(entry, &self.images) {
             Some(entry) => entry.run(argument, board.scene(), &mut fresh),
@@ -162,11 +168,12 @@ impl Desk {
         };
         let reply = match length <= BODY {
             true => run(Arrived::Bytes(board.argument(number, length))),
-            false => run(Arrived::Memory(&Memory::receive(
-                &self.channel,
-                number,
-                length,
-            )?)),
+            false => {
+                let mut views = self.views.borrow_mut();
+                let arrival = views.receive(&self.channel, number, length)?;
+                drop(views);
+                run(Arrived::Memory(&arrival))
+            }
         };
         let took = begin.elapsed();
         self.board.scene().enter(Step::Between);
@@ -180,11 +187,40 @@ impl Desk {
             _ => return Err(io::Error::other("nonsense in a bell")),
         }
         if let Payload::Memory(memory) = payload {
-            let mut spares = spares.borrow_mut();
-            spares.retain(|(older, _)| older + SLOTS as u64 > number);
-            memory.keep(&mut spares, |memory| (number, memory));
+            let mut lent = self.lent.borrow_mut();
+            // Later, the slot will not tell any more.
+            lent.retain(|(older, _)| older + SLOTS as u64 > number);
+            if lent.len() < STOCK_FILES {
+                lent.push((number, memory));
+            }
         }
         Ok(())
+    }
+
+    /// A file to be used again, if there is one.
+    fn take_spare(&self) -> Option<Memory> {
+        self.take_back();
+        self.stock.borrow_mut().take()
+    }
+
+    /// Puts what the pool has read with the stock.
+    fn take_back(&self) {
+        let mut lent = self.lent.borrow_mut();
+        let read = lent.extract_if(.., |(number, _)| self.board.is_read(*number));
+        for (_, memory) in read {
+            self.stock.borrow_mut().put(memory, Instant::now());
+        }
+    }
+
+    /// Sleeps until job `number` may be there. After a while of that, the stock goes back to the
+    /// system.
+    fn sleep(&self, number: u64) {
+        let has_files = !self.lent.borrow().is_empty() || !self.stock.borrow().is_empty();
+        self.board.sleep(number, has_files.then_some(IDLE));
+        if has_files {
+            self.take_back();
+            drop(self.stock.borrow_mut().take_idle(Instant::now()));
+        }
     }
 
     /// Hands the memory of a long result over. When that fails, the failure is the answer.

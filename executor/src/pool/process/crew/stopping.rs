@@ -169,7 +169,7 @@ impl Crew {
 
     /// By the manager, before it sleeps: when to look again at the latest.
     pub(in crate::pool::process) fn plan_look(&mut self) -> Option<Instant> {
-        let times = [self.next_alarm(), self.no_fork_before];
+        let times = [self.next_alarm(), self.no_fork_before, self.stock.alarm()];
         self.next_look = times.into_iter().flatten().min();
         self.next_look
     }

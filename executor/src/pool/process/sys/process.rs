@@ -1,7 +1,7 @@
 //! The system calls of the process pool that concern processes: who they are, how they end, what
 //! signals mean to them, what they have open.
 //!
-//! Source    the man pages of each call; execve(2) for what becomes of signals. Next: `wire.rs`.
+//! Source    the man pages of each call; execve(2) for what becomes of signals. Next: `pages.rs`.
 
 use super::retry;
 use std::ffi::CStr;

@@ -4,6 +4,7 @@
 //! What must hold in between is checked after each; what must hold in the end, by `tests.rs`.
 
 use super::*;
+use crate::pool::process::arrival::Views;
 
 /// See the file head.
 pub(super) struct Walk {
@@ -288,7 +289,8 @@ impl Walk {
             Turn::Nonsense => panic!("nobody writes nonsense here"),
             Turn::Mine { entry, length } => {
                 if length > BODY {
-                    Memory::receive(&worker.channel, worker.next, length).unwrap();
+                    let mut views = Views::default();
+                    views.receive(&worker.channel, worker.next, length).unwrap();
                 }
                 worker.at = Some((worker.next, entry));
                 if entry != SETUP {
@@ -397,6 +399,7 @@ impl Walk {
         TIME.set(TIME.get() + Duration::from_millis(milliseconds));
         self.change(Crew::ring_alarms);
         self.change(Crew::end_pause);
+        drop(self.crew.take_idle_stock());
         // C6, and nothing is left undone.
         let look = self.crew.plan_look();
         assert!(look.is_none_or(|look| look > hands()));
