@@ -6,7 +6,7 @@
 //! ```text
 //!   poll_io(op):  ready? --no--> leave the waker ---------------> Pending
 //!                   | yes, or nothing known yet
-//!                  op() --WouldBlock--> clear what was seen, ask again
+//!                  op() --WouldBlock--> what was seen is used up, ask again
 //!                   |
 //!                 result -------------------------------------> Ready
 //! ```
@@ -18,7 +18,7 @@
 //! Next: `signal.rs`.
 
 use crate::context;
-use crate::reactor::{Direction, Registration, Seen};
+use crate::reactor::{Direction, Moved, Registration, Seen};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::fmt;
 use std::future::poll_fn;
@@ -163,14 +163,16 @@ impl<T: AsFd> Async<T> {
         direction: Direction,
         op: impl FnMut(&T) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        self.poll_op(cx, direction, op, |_| false)
+        self.poll_op(cx, direction, op, |_| None)
     }
 
     /// `poll_io` for byte streams. `full` is how much `op` would move at most: if it moved less,
-    /// there is no more for now, and the call that would only say `WouldBlock` is saved.
+    /// there is no more for now, and the call that would only say `WouldBlock` is saved; if a read
+    /// moved as much, nobody knows, and perhaps that is saved too (`reactor/side.rs`).
     ///
-    /// (epoll(7), question 9. The end of the stream is not missed: it is a bit of its own in the
+    /// (epoll(7), question 9. The end of the stream is not missed: it is a flag of its own in the
     /// readiness, and that one is never cleared.)
+    #[inline]
     pub(crate) fn poll_stream(
         &self,
         cx: &mut Context<'_>,
@@ -178,17 +180,22 @@ impl<T: AsFd> Async<T> {
         full: usize,
         op: impl FnMut(&T) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        self.poll_op(cx, direction, op, |n| 0 < *n && *n < full)
+        self.poll_op(cx, direction, op, |moved| match *moved {
+            0 => None,
+            moved if moved < full => Some(Moved::Part),
+            _ if direction == Direction::Read => Some(Moved::All),
+            _ => None,
+        })
     }
 
-    /// `exhausts`: does a success with this result say that there is no more for now?
+    /// `moved`: what a success with this result says about what is left, if it says anything.
     #[inline]
     fn poll_op<R>(
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
         mut op: impl FnMut(&T) -> io::Result<R>,
-        exhausts: impl Fn(&R) -> bool,
+        moved: impl Fn(&R) -> Option<Moved>,
     ) -> Poll<io::Result<R>> {
         ready!(budget::poll_proceed(cx));
         loop {
@@ -196,21 +203,27 @@ impl<T: AsFd> Async<T> {
             let result = op(self.get_ref());
             match &result {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.registration.clear(seen, direction);
+                    self.registration.note(seen, direction, Moved::Nothing);
                     continue;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Ok(output) if exhausts(output) => self.registration.clear(seen, direction),
-                _ => {}
+                Err(_) => {}
+                Ok(output) => {
+                    if let Some(moved) = moved(output) {
+                        self.registration.note(seen, direction, moved);
+                    }
+                }
             }
             budget::spend();
             return Poll::Ready(result);
         }
     }
 
+    #[inline]
     fn poll_seen(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<Seen>> {
         let fd = self.get_ref().as_fd();
-        self.registration.poll_ready(cx, direction, fd)
+        self.registration
+            .poll_ready(cx, direction, fd, context::put_off)
     }
 
     /// Waits until the OS confirms what the readiness only hints at.

@@ -153,7 +153,7 @@ impl Builder {
                     hook();
                 }
             })
-            .on_thread_park(context::publish_fresh)
+            .on_thread_park(context::hand_over)
             .on_thread_stop(move || {
                 if let Some(hook) = &on_stop {
                     hook();

@@ -5,13 +5,14 @@
 //! and take it away when they end. A socket keeps what it needs, and is free afterwards.
 //!
 //! The thread also keeps its fresh timers here, those that nobody else has heard of yet, if it is
-//! one that will publish them: `time/fresh.rs` has the table.
+//! one that will publish them: `time/fresh.rs` has the table. And the reads that it has put off, if
+//! it drives a one-thread runtime: `reactor/doubts.rs`.
 //!
 //! Holds     no user code runs while the thread-local is borrowed: a waker's clone or drop may
 //!           well sleep, or enter another runtime.
 //! Next: `driver.rs`.
 
-use crate::reactor::Registry;
+use crate::reactor::{Doubt, Registry, Wakes};
 use crate::time::{Clock, Closed, Entry, Fresh, Shelf, Timers};
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -53,14 +54,26 @@ struct Current {
     list: List,
 }
 
-/// Where this thread's fresh timers go.
+/// Where this thread's fresh timers go, and its doubts.
 enum List {
     /// It drives a one-thread runtime.
-    Own(Fresh),
+    Own(Own),
     /// It is a worker.
     Shelf(Arc<Shelf>),
     /// It only uses the runtime.
     None,
+}
+
+#[derive(Default)]
+struct Own {
+    fresh: Fresh,
+    doubts: Vec<Doubt>,
+}
+
+impl Own {
+    fn is_empty(&self) -> bool {
+        self.fresh.is_empty() && self.doubts.is_empty()
+    }
 }
 
 thread_local! {
@@ -140,7 +153,7 @@ pub(crate) fn start_timer(at: impl FnOnce(&Clock) -> Instant, waker: Waker) -> (
         let deadline = clock.nanos(at);
         let waker = waker.take()?;
         let entry = match &mut current.list {
-            List::Own(fresh) => fresh.start(deadline, waker),
+            List::Own(own) => own.fresh.start(deadline, waker),
             List::Shelf(shelf) => shelf.start(deadline, waker),
             List::None => return Some(Err((current.shared.clone(), at, deadline, waker))),
         };
@@ -172,7 +185,7 @@ pub(crate) fn stop_timer(
     let waker = with_current(|current| {
         let entry = left.take()?;
         let stopped = match &mut current.list {
-            List::Own(fresh) => fresh.stop(entry),
+            List::Own(own) => own.fresh.stop(entry),
             List::Shelf(shelf) => shelf.stop(entry),
             List::None => Err(entry),
         };
@@ -184,13 +197,44 @@ pub(crate) fn stop_timer(
     }
 }
 
-/// Publishes the fresh timers of this thread.
-pub(crate) fn publish_fresh() {
+/// Puts a read off, if this thread drives the registry: then it is on the thread's list afterwards
+/// (`listed`: it is already), and the next turn takes it in.
+pub(crate) fn put_off(registry: &Arc<Registry>, doubt: Doubt, listed: bool) -> bool {
+    let put_off = with_current(|current| match &mut current.list {
+        List::Own(own) if Arc::ptr_eq(&current.shared.registry, registry) => {
+            if !listed {
+                own.doubts.push(doubt);
+            }
+            true
+        }
+        _ => false,
+    });
+    put_off.unwrap_or(false)
+}
+
+/// The thread is about to park: `take_in` gets its doubts, if it has a list of them, and its fresh
+/// timers are published.
+pub(crate) fn prepare_to_park(take_in: impl FnOnce(&mut Vec<Doubt>)) {
+    let fresh = with_current(|current| match &mut current.list {
+        List::Own(own) => {
+            take_in(&mut own.doubts);
+            !own.fresh.is_empty()
+        }
+        List::Shelf(_) => true,
+        List::None => false,
+    });
+    if fresh.unwrap_or(false) {
+        hand_over();
+    }
+}
+
+/// Publishes the fresh timers of this thread, and ends its doubts.
+pub(crate) fn hand_over() {
     // The list is taken out: publishing calls an unparker, which is not ours to trust with a
     // borrowed thread-local.
     let taken = with_current(|current| {
         let list = match &mut current.list {
-            List::Own(fresh) if !fresh.is_empty() => List::Own(std::mem::take(fresh)),
+            List::Own(own) if !own.is_empty() => List::Own(std::mem::take(own)),
             List::Shelf(shelf) if !shelf.is_empty() => List::Shelf(shelf.clone()),
             _ => return None,
         };
@@ -212,8 +256,13 @@ pub(crate) fn publish_fresh() {
 
 fn publish(shared: &Shared, list: &mut List) {
     match list {
-        // Closed: its tasks have been told.
-        List::Own(fresh) => drop(shared.timers.publish(fresh)),
+        List::Own(own) => {
+            // Closed: its tasks have been told.
+            let _ = shared.timers.publish_own(&mut own.fresh);
+            let mut wakes = Wakes::default();
+            shared.registry.end_doubts(&own.doubts, &mut wakes);
+            own.doubts.clear();
+        }
         List::Shelf(shelf) => shared.timers.publish_shelf(shelf),
         List::None => {}
     }
@@ -241,9 +290,9 @@ pub(crate) struct Entered {
 pub(crate) fn enter(shared: Arc<Shared>, role: As) -> Entered {
     // A driver that becomes a guest (of itself, or of another runtime, perhaps across an await)
     // would hide its list from its park: the list goes out first.
-    publish_fresh();
+    hand_over();
     let list = match role {
-        As::Driver => List::Own(Fresh::default()),
+        As::Driver => List::Own(Own::default()),
         As::Worker => List::Shelf(shared.timers.new_shelf()),
         As::Guest => List::None,
     };
@@ -264,7 +313,7 @@ impl Drop for Entered {
         let Ok(Some(mut ended)) = CURRENT.try_with(|current| current.replace(before)) else {
             return;
         };
-        // Timers whose sleeps live on: another thread may come and drive this runtime.
+        // Timers whose sleeps live on, and reads of sockets that may be read elsewhere next.
         publish(&ended.shared, &mut ended.list);
         if let List::Shelf(shelf) = &ended.list {
             ended.shared.timers.remove_shelf(shelf);

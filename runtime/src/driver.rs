@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   park(limit)
-//!     a  publish the fresh timers of this thread
+//!     a  publish the fresh timers of this thread, and take in the reads it has put off
 //!     b  publish those of the workers; until when may we sleep? the earliest of the next timer
 //!        and the limit
 //!     c  the reactor's turn: wait, mark the sources of the events, collect wakers
@@ -12,8 +12,8 @@
 //!
 //! Holds     no wake-up without a cause: no timer and no event means no return (a bell that rings
 //!           late, or a cancelled timer, may cause one return each).
-//! Cost      a turn without timers: an uncontended lock, two atomics, one system call; with an
-//!           event, a lock and a waker for each.
+//! Cost      a turn without timers: one system call, and two atomics if it may sleep; with events,
+//!           an uncontended lock, and another and a waker for each. (With workers a lock more.)
 //! Next: `time/sleep.rs`.
 
 use crate::context::{self, Shared};
@@ -61,7 +61,8 @@ impl EventLoop {
     /// Steps b and c: (4) and (5) of a wake-up.
     fn wait(&mut self, limit: Option<Duration>) {
         let timers = &self.shared.timers;
-        if limit == Some(Duration::ZERO) || !self.due.is_empty() {
+        let look = limit == Some(Duration::ZERO) || self.reactor.is_in_doubt();
+        if look || !self.due.is_empty() {
             timers.publish_shelves();
             self.reactor.turn(Limit::Look, &mut self.wakes);
             return;
@@ -108,7 +109,7 @@ impl EventLoop {
 impl Driver for EventLoop {
     fn park(&mut self, limit: Option<Duration>) {
         // This thread's; those of workers, which may be stuck, are taken along by `wait`.
-        context::publish_fresh();
+        context::prepare_to_park(|doubts| self.reactor.take_in(doubts));
         self.wait(limit);
         self.shared.timers.fire(&mut self.due, &mut self.wakes);
         self.wakes.call();

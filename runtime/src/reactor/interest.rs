@@ -38,10 +38,6 @@ impl From<Direction> for Interest {
 }
 
 /// What the OS said about a source.
-///
-/// The closed bits are for ever: a connection that has ended never un-ends. They must survive the
-/// clearing of the other two, because an edge-triggered OS announces the end once, perhaps in the
-/// same event as the last bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ready(u8);
 
@@ -53,16 +49,6 @@ impl Ready {
     pub(crate) const WRITE_CLOSED: Ready = Ready(1 << 3);
     /// Not from the OS: the reactor is gone, and no event will ever come.
     pub(crate) const ORPHANED: Ready = Ready(1 << 4);
-    /// How many bits the set takes in a readiness word.
-    pub(crate) const BITS: u32 = 5;
-
-    pub(crate) const fn from_bits(bits: u8) -> Ready {
-        Ready(bits & ((1 << Self::BITS) - 1))
-    }
-
-    pub(crate) const fn bits(self) -> u8 {
-        self.0
-    }
 
     #[must_use]
     pub(crate) const fn and(self, other: Ready) -> Ready {
@@ -83,11 +69,11 @@ impl Ready {
         }
     }
 
-    /// What a `WouldBlock` in `direction` takes back.
-    pub(crate) const fn passing(direction: Direction) -> Ready {
+    /// What says that `direction` has ended.
+    pub(crate) const fn closing(direction: Direction) -> Ready {
         match direction {
-            Direction::Read => Ready::READABLE,
-            Direction::Write => Ready::WRITABLE,
+            Direction::Read => Ready::READ_CLOSED,
+            Direction::Write => Ready::WRITE_CLOSED,
         }
     }
 }

@@ -128,19 +128,13 @@ impl MioWait {
     }
 }
 
+#[inline]
 fn translate(event: &mio::event::Event) -> Ready {
-    let mut ready = Ready::NONE;
-    for (said, bits) in [
-        (event.is_readable(), Ready::READABLE),
-        (event.is_writable(), Ready::WRITABLE),
-        (event.is_read_closed(), Ready::READ_CLOSED),
-        (event.is_write_closed(), Ready::WRITE_CLOSED),
+    let bits = |said, bits| if said { bits } else { Ready::NONE };
+    bits(event.is_readable(), Ready::READABLE)
+        .and(bits(event.is_writable(), Ready::WRITABLE))
+        .and(bits(event.is_read_closed(), Ready::READ_CLOSED))
+        .and(bits(event.is_write_closed(), Ready::WRITE_CLOSED))
         // An error is news for whoever waits, in either direction: the system call reports it.
-        (event.is_error(), Ready::READABLE.and(Ready::WRITABLE)),
-    ] {
-        if said {
-            ready = ready.and(bits);
-        }
-    }
-    ready
+        .and(bits(event.is_error(), Ready::READABLE.and(Ready::WRITABLE)))
 }

@@ -12,9 +12,10 @@
 //! | so an event wakes              | its own direction           | both (the other one re-arms)     |
 //! | system calls per read that waits | 0                         | 1 (re-arm)                       |
 //! | the end of a connection        | said once: kept in the word | said again at each arming        |
+//! | a read filled its buffer       | tried again, or put off: side.rs | the next arming tells        |
 //!
-//! The rest of the reactor looks at [`Arming`] in two places of `readiness.rs` (a waiter, an event)
-//! and is otherwise blind to the difference. Next: `alarm.rs`, `mio.rs`.
+//! The rest of the reactor looks at [`Arming`] in two places of `readiness.rs` (a waiter, an event),
+//! one of `registry.rs` (a doubt), and is otherwise blind to the difference. Next: `alarm.rs`, `mio.rs`.
 
 use super::interest::{Interest, Ready};
 use std::io;

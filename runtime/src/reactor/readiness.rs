@@ -4,47 +4,41 @@
 //!   a task                                         the thread in the reactor's turn
 //!   ------                                         --------------------------------
 //!   look(): ready?  --no--------------+            mark(): under the lock
-//!     | yes: Seen(tick)               |              word: tick + 1, bits set
-//!   the system call                   |              take the wakers concerned
-//!     | WouldBlock                    |            outside the lock: call them
-//!   clear(seen): only if no mark()    |
-//!     | came since `look`             |
+//!     | yes: Seen(number)             |              the directions concerned: number + 1
+//!   the system call                   |              take their wakers
+//!     | WouldBlock, or a short read   |            outside the lock: call them
+//!   note(seen): used up to there      |
 //!     v                               v
 //!   wait(): under the lock: ready now? then try again. Otherwise store the waker; oneshot: arm.
 //! ```
 //!
-//! Owns      one word (tick and readiness bits) and, under a lock, the waiting wakers.
-//! Holds     I1 an event that arrives between a task's `look` and its `clear` is not cleared: it
-//!              moved the tick. (Otherwise: the call says WouldBlock, bytes arrive, their event is
+//! Owns      both directions' numbers (`side.rs`) and, under a lock, the waiting wakers.
+//! Holds     I1 an event that arrives between a task's `look` and its `note` is not used up: its
+//!              number is another. (Otherwise: the call says WouldBlock, bytes arrive, their event is
 //!              wiped out, and an edge-triggered OS never speaks again.)
-//!           I2 a waker is stored only while the word is not ready, decided under the lock that
-//!              `mark` changes the word under: so no mark falls between the look and the store.
+//!           I2 a waker is stored only while nothing is announced that is not used up, decided under
+//!              the lock that `mark` announces under: so no mark falls between the look and the
+//!              store. Nor is it stored in a doubt that nobody will end.
 //!           I3 every live waiter is woken by the next mark that concerns it.
-//! Cost      a read that finds bytes: one load. One that waits: a compare-exchange, an uncontended
-//!           lock, one waker clone.
-//!
-//! | operation      | ordering | pairs with     | what breaks if weaker                             |
-//! |----------------|----------|----------------|---------------------------------------------------|
-//! | `look`: load   | Acquire  | `mark`         | the load must not sink below the system call, or  |
-//! |                |          |                | its tick is too new and `clear` wipes an event out|
-//! | `clear`: cmpxchg| AcqRel  | `mark`         | nothing: the value decides. Says what is meant    |
-//! | `mark`: cmpxchg| Release  | `look`         | (as `look`)                                       |
-//! | `wait`: load   | Relaxed  | (the lock)     | nothing: `mark` runs under the same lock          |
-//!
-//! Source    the idea of the tick: tokio's `scheduled_io.rs`. Next: `registry.rs`.
+//!           I4 a doubt ends by a mark, by a task that is told by the OS that nothing is left, or by
+//!              `end_doubt`, which wakes the waiters. (A second reader may overwrite "in doubt" by
+//!              "ready", and go away: so `end_doubt` wakes then as well.)
+//! Cost      a read that finds bytes: two loads. One that waits: a store, an uncontended lock, one
+//!           waker clone.
+//! Source    tokio's `scheduled_io.rs`. Next: `doubts.rs`.
 
 use super::interest::{Direction, Interest, Ready};
 use super::poller::Arming;
+use super::side::{Look, Moved, Seen, Side};
 use super::waiters::Waiters;
 use super::wakes::Wakes;
-use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, lock};
 use std::io;
 use std::task::Waker;
 
 pub(crate) struct Readiness {
-    /// `tick << Ready::BITS | ready`
-    word: AtomicU64,
+    read: Side,
+    write: Side,
     waits: Mutex<Waits>,
 }
 
@@ -52,17 +46,6 @@ struct Waits {
     tasks: Waiters,
     /// Oneshot: the directions that the OS was asked about and has not answered.
     armed: Interest,
-}
-
-/// The word as a task saw it before its system call.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Seen(u64);
-
-impl Seen {
-    /// Will no event ever come?
-    pub(crate) fn is_orphaned(self) -> bool {
-        ready_of(self.0).intersects(Ready::ORPHANED)
-    }
 }
 
 /// What came of asking to wait.
@@ -74,31 +57,12 @@ pub(crate) enum Waiting {
     TryAgain,
 }
 
-// The word's transitions, pure.
-
-const fn ready_of(word: u64) -> Ready {
-    Ready::from_bits(word as u8)
-}
-
-const fn marked(word: u64, ready: Ready) -> u64 {
-    // 59 bits of tick do not run over in the life of a machine.
-    (word | ready.bits() as u64) + (1 << Ready::BITS)
-}
-
-/// `None`: an event arrived since `seen`, and the bit stays.
-const fn cleared(word: u64, seen: Seen, direction: Direction) -> Option<u64> {
-    if word >> Ready::BITS != seen.0 >> Ready::BITS {
-        return None;
-    }
-    Some(word & !(Ready::passing(direction).bits() as u64))
-}
-
 impl Readiness {
     /// Ready in both directions until a system call says otherwise: the first try is free.
     pub(crate) fn new() -> Self {
-        let ready = Ready::READABLE.and(Ready::WRITABLE);
         Self {
-            word: AtomicU64::new(ready.bits() as u64),
+            read: Side::new(),
+            write: Side::new(),
             waits: Mutex::new(Waits {
                 tasks: Waiters::default(),
                 armed: Interest::NONE,
@@ -106,30 +70,34 @@ impl Readiness {
         }
     }
 
-    /// Is a system call in this direction worth trying?
-    #[inline]
-    pub(crate) fn look(&self, direction: Direction) -> Option<Seen> {
-        // Acquire: keeps the system call that follows below this load; pairs with `mark`.
-        let word = self.word.load(Ordering::Acquire);
-        ready_of(word)
-            .intersects(Ready::concerning(direction))
-            .then_some(Seen(word))
+    fn side(&self, direction: Direction) -> &Side {
+        match direction {
+            Direction::Read => &self.read,
+            Direction::Write => &self.write,
+        }
     }
 
-    /// The system call said WouldBlock (or took everything there was).
-    pub(crate) fn clear(&self, seen: Seen, direction: Direction) {
-        // AcqRel: see the table. On failure nothing is cleared, and the loop in `fetch_update`
-        // decides again when only the other direction's bit has changed.
-        let _ = self
-            .word
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |word| {
-                cleared(word, seen, direction)
-            });
+    /// Is a system call in this direction worth trying?
+    #[inline]
+    pub(super) fn look(&self, direction: Direction) -> Look {
+        self.side(direction).look()
+    }
+
+    /// What came of it.
+    #[inline]
+    pub(super) fn note(&self, seen: Seen, direction: Direction, moved: Moved) {
+        self.side(direction).note(seen, moved);
+    }
+
+    /// The thread that drives has the doubt on its list.
+    pub(super) fn list(&self, direction: Direction) {
+        self.side(direction).list();
     }
 
     /// (3) Leaves a waker for the next event in `direction`.
     ///
-    /// `arm` asks the OS for that event; it is called, under the lock, with a oneshot backend only.
+    /// In doubt: the caller has seen to it that the doubt will end. `arm` asks the OS for that event;
+    /// it is called, under the lock, with a oneshot backend only.
     pub(crate) fn wait(
         &self,
         direction: Direction,
@@ -141,9 +109,8 @@ impl Readiness {
         let mut waker = Some(waker.clone());
         let mut wakes = Wakes::default();
         let mut waits = lock(&self.waits);
-        // Relaxed: `mark` changes the word under this lock (I2).
-        let word = self.word.load(Ordering::Relaxed);
-        if ready_of(word).intersects(Ready::concerning(direction)) {
+        // `mark` announces under this lock (I2).
+        if let Look::Ready(_) = self.look(direction) {
             return Ok(Waiting::TryAgain);
         }
         if arming == Arming::Oneshot && !waits.armed.contains(direction) {
@@ -159,21 +126,37 @@ impl Readiness {
     /// (5) Notes what the OS said, and takes the wakers of those it concerns.
     pub(crate) fn mark(&self, ready: Ready, arming: Arming, wakes: &mut Wakes) {
         let mut waits = lock(&self.waits);
-        // Release: pairs with `look`. Relaxed would do for the load: the value is all there is.
-        let _ = self
-            .word
-            .fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
-                Some(marked(word, ready))
-            });
         // A oneshot event disarms both directions: whoever waits in the other one is woken too,
         // finds nothing, and arms again.
         let disarmed = arming == Arming::Oneshot;
         waits.armed = Interest::NONE;
         for direction in [Direction::Read, Direction::Write] {
-            if disarmed || ready.intersects(Ready::concerning(direction)) {
+            let concerned = ready.intersects(Ready::concerning(direction));
+            if concerned {
+                let closed = ready.intersects(Ready::closing(direction));
+                let orphaned = ready.intersects(Ready::ORPHANED);
+                self.side(direction).announce(closed, orphaned);
+            }
+            if concerned || disarmed {
                 waits.tasks.take(direction, wakes);
             }
         }
+    }
+
+    /// Has no event come since the read was put off? For the thread that marks.
+    pub(super) fn is_still_in_doubt(&self, seen: Seen) -> bool {
+        self.read.is_still(seen)
+    }
+
+    /// Takes the wakers of those whose read was put off: they shall try. (I4)
+    pub(super) fn end_doubt(&self, wakes: &mut Wakes) {
+        let mut waits = lock(&self.waits);
+        match self.read.look() {
+            Look::Spent => return,
+            Look::InDoubt { .. } => self.read.force(),
+            Look::Ready(_) => {}
+        }
+        waits.tasks.take(Direction::Read, wakes);
     }
 }
 
@@ -181,7 +164,7 @@ impl Readiness {
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
 
     #[derive(Default)]
@@ -206,8 +189,34 @@ mod tests {
     fn idle() -> Readiness {
         let source = Readiness::new();
         for direction in [Direction::Read, Direction::Write] {
-            source.clear(source.look(direction).unwrap(), direction);
+            find_nothing(&source, direction);
         }
+        source
+    }
+
+    fn is_ready(source: &Readiness, direction: Direction) -> bool {
+        matches!(source.look(direction), Look::Ready(_))
+    }
+
+    fn seen(source: &Readiness, direction: Direction) -> Seen {
+        match source.look(direction) {
+            Look::Ready(seen) | Look::InDoubt { seen, .. } => seen,
+            Look::Spent => panic!("spent"),
+        }
+    }
+
+    fn find_nothing(source: &Readiness, direction: Direction) {
+        source.note(seen(source, direction), direction, Moved::Nothing);
+    }
+
+    /// A source whose read is in doubt.
+    fn in_doubt() -> Readiness {
+        let source = Readiness {
+            read: Side::with_tries(0),
+            ..Readiness::new()
+        };
+        source.note(seen(&source, Direction::Read), Direction::Read, Moved::All);
+        assert!(matches!(source.look(Direction::Read), Look::InDoubt { .. }));
         source
     }
 
@@ -220,11 +229,11 @@ mod tests {
     #[test]
     fn an_event_between_the_try_and_the_clear_is_kept() {
         let source = Readiness::new();
-        let seen = source.look(Direction::Read).unwrap();
+        let seen = seen(&source, Direction::Read);
         // The system call says WouldBlock, then:
         source.mark(Ready::READABLE, Arming::Edge, &mut Wakes::default());
-        source.clear(seen, Direction::Read);
-        assert!(source.look(Direction::Read).is_some());
+        source.note(seen, Direction::Read, Moved::Nothing);
+        assert!(is_ready(&source, Direction::Read));
     }
 
     #[test]
@@ -239,9 +248,9 @@ mod tests {
     #[test]
     fn clearing_one_direction_leaves_the_other() {
         let source = Readiness::new();
-        source.clear(source.look(Direction::Read).unwrap(), Direction::Read);
-        assert!(source.look(Direction::Read).is_none());
-        assert!(source.look(Direction::Write).is_some());
+        find_nothing(&source, Direction::Read);
+        assert!(!is_ready(&source, Direction::Read));
+        assert!(is_ready(&source, Direction::Write));
     }
 
     #[test]
@@ -252,8 +261,8 @@ mod tests {
             Arming::Edge,
             &mut Wakes::default(),
         );
-        source.clear(source.look(Direction::Read).unwrap(), Direction::Read);
-        assert!(source.look(Direction::Read).is_some());
+        find_nothing(&source, Direction::Read);
+        assert!(is_ready(&source, Direction::Read));
     }
 
     #[test]
@@ -272,6 +281,34 @@ mod tests {
         source.mark(Ready::WRITABLE, Arming::Edge, &mut wakes);
         wakes.call();
         assert_eq!((count(&first), count(&second), count(&writer)), (1, 1, 1));
+    }
+
+    #[test]
+    fn a_doubt_ends_by_force_and_wakes_who_waits() {
+        let source = in_doubt();
+        let (woken, waker) = counter();
+        assert_eq!(wait(&source, Direction::Read, &waker), Waiting::Stored);
+        assert!(source.is_still_in_doubt(seen(&source, Direction::Read)));
+        let mut wakes = Wakes::default();
+        source.end_doubt(&mut wakes);
+        wakes.call();
+        assert_eq!(count(&woken), 1);
+        assert!(is_ready(&source, Direction::Read));
+    }
+
+    #[test]
+    fn a_doubt_ends_by_an_event_or_by_what_another_reader_found() {
+        let source = in_doubt();
+        let doubted = seen(&source, Direction::Read);
+        source.mark(Ready::READABLE, Arming::Edge, &mut Wakes::default());
+        assert!(!source.is_still_in_doubt(doubted));
+        let source = in_doubt();
+        let (woken, waker) = counter();
+        wait(&source, Direction::Read, &waker);
+        find_nothing(&source, Direction::Read);
+        source.end_doubt(&mut Wakes::default());
+        assert_eq!(count(&woken), 0); // its next event wakes it
+        assert!(!is_ready(&source, Direction::Read));
     }
 
     #[test]

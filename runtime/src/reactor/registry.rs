@@ -19,9 +19,11 @@
 //! Lock order: slots, then a source's waiters. Wakers are called under neither.
 //! Next: `turn.rs`.
 
+use super::doubts::Doubt;
 use super::interest::{Direction, Ready};
-use super::poller::{Event, Selector, Token};
-use super::readiness::{Readiness, Seen, Waiting};
+use super::poller::{Arming, Event, Selector, Token};
+use super::readiness::{Readiness, Waiting};
+use super::side::{Look, Moved, Seen};
 use super::wakes::Wakes;
 use crate::sync::{Mutex, lock};
 use std::io;
@@ -87,6 +89,16 @@ impl Slots {
         }
         slot.source.as_ref()
     }
+
+    fn end<'a>(&self, doubts: impl Iterator<Item = &'a Doubt>, wakes: &mut Wakes) {
+        for doubt in doubts {
+            if let Some(source) = self.get(doubt.token)
+                && source.is_still_in_doubt(doubt.seen)
+            {
+                source.end_doubt(wakes);
+            }
+        }
+    }
 }
 
 impl Registry {
@@ -120,11 +132,14 @@ impl Registry {
         })
     }
 
-    /// Marks the sources of a batch of events, and takes the wakers of those that wait.
-    pub(crate) fn dispatch(&self, events: &[Event], wakes: &mut Wakes) {
-        if events.is_empty() {
-            return;
-        }
+    /// Marks the sources of a batch of events, and takes the wakers of those that wait; then of
+    /// those whose read was put off and who shall make it now.
+    pub(super) fn dispatch<'a>(
+        &self,
+        events: &[Event],
+        doubts: impl Iterator<Item = &'a Doubt>,
+        wakes: &mut Wakes,
+    ) {
         let arming = self.selector.arming();
         let slots = lock(&self.slots);
         for event in events {
@@ -132,6 +147,12 @@ impl Registry {
                 source.mark(event.ready, arming, wakes);
             }
         }
+        slots.end(doubts, wakes);
+    }
+
+    /// Ends doubts: those whose read was put off shall make it now.
+    pub(crate) fn end_doubts(&self, doubts: &[Doubt], wakes: &mut Wakes) {
+        lock(&self.slots).end(doubts.iter(), wakes);
     }
 
     /// How many sources there are.
@@ -165,37 +186,71 @@ pub(crate) struct Registration {
 impl Registration {
     /// Waits until a system call in `direction` is worth trying. `fd` is the registered one.
     ///
+    /// `put_off`: if the calling thread drives this registry, takes a read that is in doubt on its
+    /// list (unless it is listed, says the flag, or need not be).
+    ///
     /// # Errors
     /// The reactor is gone, or a oneshot OS refuses to be armed.
+    #[inline]
     pub(crate) fn poll_ready(
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
         fd: BorrowedFd<'_>,
+        put_off: impl Fn(&Arc<Registry>, Doubt, bool) -> bool,
     ) -> Poll<io::Result<Seen>> {
         loop {
-            if let Some(seen) = self.source.look(direction) {
-                return Poll::Ready(if seen.is_orphaned() {
-                    Err(orphaned())
-                } else {
-                    Ok(seen)
-                });
+            match self.source.look(direction) {
+                Look::Ready(seen) if seen.is_orphaned() => return Poll::Ready(Err(orphaned())),
+                Look::Ready(seen) => return Poll::Ready(Ok(seen)),
+                Look::InDoubt { seen, listed } => {
+                    if !self.put_off(seen, listed, direction, &put_off) {
+                        return Poll::Ready(Ok(seen));
+                    }
+                }
+                Look::Spent => {}
             }
-            let selector = self.registry.selector();
-            let arm = |interest| selector.rearm(fd, self.token, interest);
-            match self
-                .source
-                .wait(direction, cx.waker(), selector.arming(), arm)?
-            {
+            match self.wait(cx, direction, fd)? {
                 Waiting::Stored => return Poll::Pending,
                 Waiting::TryAgain => {}
             }
         }
     }
 
-    /// The system call found nothing (more): wait for news next time.
-    pub(crate) fn clear(&self, seen: Seen, direction: Direction) {
-        self.source.clear(seen, direction);
+    /// True: the doubt will end, and whoever waits until then may sleep.
+    fn put_off(
+        &self,
+        seen: Seen,
+        listed: bool,
+        direction: Direction,
+        put_off: impl Fn(&Arc<Registry>, Doubt, bool) -> bool,
+    ) -> bool {
+        // A oneshot OS answers at the next arming: nobody need remember.
+        let needless = self.registry.selector.arming() == Arming::Oneshot;
+        let token = self.token;
+        let here = put_off(&self.registry, Doubt { token, seen }, listed || needless);
+        if here && !listed && !needless {
+            self.source.list(direction);
+        }
+        here
+    }
+
+    fn wait(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        fd: BorrowedFd<'_>,
+    ) -> io::Result<Waiting> {
+        let selector = self.registry.selector();
+        let arm = |interest| selector.rearm(fd, self.token, interest);
+        self.source
+            .wait(direction, cx.waker(), selector.arming(), arm)
+    }
+
+    /// What the system call came to, after `poll_ready` said that it was worth trying.
+    #[inline]
+    pub(crate) fn note(&self, seen: Seen, direction: Direction, moved: Moved) {
+        self.source.note(seen, direction, moved);
     }
 
     /// Stops watching. Before the descriptor is closed, always.

@@ -49,6 +49,13 @@ impl UnparkWord {
         entered.is_ok()
     }
 
+    /// Takes the token of a thread that is not about to wait. True when there was one.
+    pub(crate) fn take(&self) -> bool {
+        // Relaxed: a look, to save the locked instruction. A token that it misses stays, and ends
+        // the next wait.
+        self.0.load(Ordering::Relaxed) == NOTIFIED && self.leave()
+    }
+
     /// The wait is over. True when there was a token: it is taken.
     pub(crate) fn leave(&self) -> bool {
         // Acquire: pairs with the Release in `unpark`.

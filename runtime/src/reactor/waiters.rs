@@ -16,7 +16,7 @@
 //! Rejected  one slot per direction whose last writer wins (the first of two readers sleeps for
 //!           ever); waking the one that is replaced (two readers wake each other in turns, for
 //!           ever).
-//! Next: `readiness.rs`.
+//! Next: `side.rs`.
 
 use super::interest::Direction;
 use super::wakes::Wakes;
@@ -84,7 +84,9 @@ impl Line {
     fn take(&mut self, wakes: &mut Wakes) {
         if let Some(first) = self.first.take() {
             wakes.push(first);
-            wakes.extend(self.others.drain(..));
+            if !self.others.is_empty() {
+                wakes.extend(self.others.drain(..));
+            }
         }
     }
 }

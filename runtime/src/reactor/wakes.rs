@@ -5,22 +5,28 @@
 //! in one must not cost the others their wake-up. Next: `waiters.rs`.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::Waker;
 
 /// A list of wakers. Dropping it calls those that are left.
 #[derive(Default)]
-pub(crate) struct Wakes(Vec<Waker>);
+pub(crate) struct Wakes(VecDeque<Waker>);
 
 impl Wakes {
     pub(crate) fn push(&mut self, waker: Waker) {
-        self.0.push(waker);
+        self.0.push_back(waker);
+    }
+
+    #[cfg(all(test, loom))] // a model asks
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// (6) Calls them all, in order. The first panic goes on when all have been called.
     pub(crate) fn call(&mut self) {
         let mut first = None;
-        for waker in self.0.drain(..) {
+        while let Some(waker) = self.0.pop_front() {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
                 // Of the others the panic hook has printed the message. They are forgotten, not
                 // dropped: that could panic in turn.

@@ -13,10 +13,13 @@
 //!           thread sleeps until.
 //! Holds     I2 whoever publishes a deadline earlier than the sleeper's unparks it: the sleeper
 //!              writes down its deadline under the lock that the publisher inserts under, so
-//!              either it saw the timer or the publisher sees the deadline.
+//!              either it saw the timer or the publisher sees the deadline. While the wheel is
+//!              empty the deadline that is written down is the end of time, asleep or not, so that
+//!              whoever publishes the first timer unparks: a sleeper that missed it has no lock to
+//!              take (`is_quiet`).
 //! Cost      fresh: a waker clone. Published: the timer's own lock, and one push under a lock taken
 //!           once per list. Cancelled after that: the timer's own, uncontended lock. A turn of the
-//!           event loop without any timer: one lock.
+//!           event loop without any timer: three loads; one lock where there are workers.
 //! Lock order: this one, then a shelf's, then a timer's. Wakers are called under none.
 //!
 //! | operation                    | ordering | pairs with | what breaks if weaker               |
@@ -24,9 +27,12 @@
 //! | `asleep_until`: to a deadline| Relaxed  | (the lock) | nothing: written and read under it  |
 //! | `asleep_until`: to AWAKE     | Relaxed  | (nothing)  | nothing: a publisher that misses it |
 //! |                              |          |            | unparks a thread that is awake      |
-//! | `len`: store under the lock, | Relaxed  | (nothing)  | nothing: a timer that it misses was |
-//! | read outside                 |          |            | published beside this turn, and the |
-//! |                              |          |            | next turn's lock finds it (I2)      |
+//! | `len`: store under the lock, | Relaxed  | (nothing)  | nothing: whoever published a timer  |
+//! | read outside                 |          |            | that it misses unparks (I2), and    |
+//! |                              |          |            | after the token `len` is up to date |
+//! | `has_shelves`                | Relaxed  | (nothing)  | nothing: a worker publishes its own |
+//! |                              |          |            | timers; a turn that misses a stuck  |
+//! |                              |          |            | one's is followed by another        |
 //!
 //! Next: `../context.rs`.
 
@@ -35,7 +41,7 @@ use super::entry::{Entry, Stage};
 use super::fresh::{Fresh, Shelf};
 use super::pending::Pending;
 use crate::reactor::Wakes;
-use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Mutex, MutexGuard, lock};
 use std::sync::Arc;
 use std::task::Waker;
@@ -71,6 +77,8 @@ pub(crate) struct Timers {
     asleep_until: AtomicU64,
     /// How many timers the wheel holds, for a look without the lock.
     len: AtomicUsize,
+    /// Has there ever been a worker?
+    has_shelves: AtomicBool,
 }
 
 struct State {
@@ -95,6 +103,7 @@ impl Timers {
             }),
             asleep_until: AtomicU64::new(AWAKE),
             len: AtomicUsize::new(0),
+            has_shelves: AtomicBool::new(false),
         }
     }
 
@@ -133,10 +142,19 @@ impl Timers {
         Ok(())
     }
 
+    /// As `publish`, for the thread that drives: it is awake, and need not be unparked.
+    pub(crate) fn publish_own(&self, fresh: &mut Fresh) -> Result<(), Closed> {
+        if !fresh.is_empty() {
+            self.asleep_until.store(AWAKE, Ordering::Relaxed);
+        }
+        self.publish(fresh)
+    }
+
     /// A list for a new worker.
     pub(crate) fn new_shelf(&self) -> Arc<Shelf> {
         let shelf = Arc::new(Shelf::default());
         lock(&self.state).shelves.push(shelf.clone());
+        self.has_shelves.store(true, Ordering::Relaxed);
         shelf
     }
 
@@ -159,16 +177,29 @@ impl Timers {
     /// The thread is about to look for events, or to sleep. Publishes the fresh timers of every
     /// worker, stuck or not. Runs user code, as `publish` does.
     pub(crate) fn publish_shelves(&self) {
-        drop(self.with_shelves_published());
+        if self.has_shelves.load(Ordering::Relaxed) {
+            drop(self.with_shelves_published());
+        }
     }
 
     /// The thread is about to sleep: until when? (I2) Publishes as `publish_shelves` does.
     pub(crate) fn fall_asleep(&self) -> Option<u64> {
+        if self.is_quiet() {
+            return None;
+        }
         let state = self.with_shelves_published();
         let next = state.pending.next();
         self.asleep_until
             .store(next.unwrap_or(u64::MAX), Ordering::Relaxed);
         next
+    }
+
+    /// Are there no timers at all, and does everyone who publishes one think that we sleep without
+    /// a deadline?
+    fn is_quiet(&self) -> bool {
+        self.len.load(Ordering::Relaxed) == 0
+            && self.asleep_until.load(Ordering::Relaxed) == u64::MAX
+            && !self.has_shelves.load(Ordering::Relaxed)
     }
 
     /// Whoever is here is awake: nobody need be unparked for what it publishes.
@@ -187,8 +218,12 @@ impl Timers {
 
     /// (5) The thread is awake, or only had a look: fires what is due, [`FIRED_AT_ONCE`] at most.
     pub(crate) fn fire(&self, due: &mut Due, wakes: &mut Wakes) {
-        self.asleep_until.store(AWAKE, Ordering::Relaxed);
         if due.0.is_empty() {
+            // Relaxed: without a timer no clock is read, and `asleep_until` stays (`is_quiet`).
+            if self.len.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            self.asleep_until.store(AWAKE, Ordering::Relaxed);
             self.find(due);
         }
         if due.0.is_empty() {
@@ -207,9 +242,6 @@ impl Timers {
     }
 
     fn find(&self, due: &mut Due) {
-        if self.len.load(Ordering::Relaxed) == 0 {
-            return; // Without a timer no clock is read.
-        }
         let now = self.clock.nanos(self.clock.now());
         let mut state = lock(&self.state);
         state.pending.take_due(now, &mut due.0);

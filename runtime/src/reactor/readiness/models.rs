@@ -1,7 +1,7 @@
 //! Loom: a source and its waiters against the thread that marks it.
 
 use super::*;
-use crate::sync::atomic::AtomicUsize;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::Arc;
 use std::task::Wake;
 use tatkal_executor::Parker;
@@ -37,10 +37,10 @@ fn read_all(source: &Readiness, socket: &Socket, wanted: usize) {
     let waker = Waker::from(std::sync::Arc::new(Unparker(parker.unparker())));
     let mut got = 0;
     while got < wanted {
-        if let Some(seen) = source.look(Direction::Read) {
+        if let Look::Ready(seen) = source.look(Direction::Read) {
             match socket.read() {
                 Some(bytes) => got += bytes,
-                None => source.clear(seen, Direction::Read),
+                None => source.note(seen, Direction::Read, Moved::Nothing),
             }
             continue;
         }
@@ -77,21 +77,105 @@ fn no_event_is_lost_between_try_clear_and_wait() {
     });
 }
 
+/// The socket says how much it holds, and a read takes one: its buffer is full.
+impl Socket {
+    fn read_one(&self) -> Moved {
+        let one = |bytes: usize| bytes.checked_sub(1);
+        match self
+            .0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, one)
+        {
+            Ok(_) => Moved::All,
+            Err(_) => Moved::Nothing,
+        }
+    }
+}
+
+/// Two readers, of whom one doubts, on the thread that drives, and the other may try at any time
+/// and then go away. Nobody may be left waiting while there is something to read.
 #[test]
-fn halves_that_clear_at_once_do_not_undo_each_other() {
+fn a_doubt_is_not_lost_between_two_readers() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let source = Readiness {
+            read: Side::with_tries(0),
+            ..Readiness::new()
+        };
+        let shared = Arc::new((source, Socket(AtomicUsize::new(3))));
+        let other = {
+            let shared = shared.clone();
+            loom::thread::spawn(move || {
+                let (source, socket) = &*shared;
+                if let Look::Ready(seen) | Look::InDoubt { seen, .. } = source.look(Direction::Read)
+                {
+                    source.note(seen, Direction::Read, socket.read_one());
+                }
+            })
+        };
+        let (source, socket) = &*shared;
+        let mut parker = Parker::new();
+        let waker = Waker::from(std::sync::Arc::new(Unparker(parker.unparker())));
+        let mut doubt = None;
+        loop {
+            match source.look(Direction::Read) {
+                Look::Ready(seen) => {
+                    source.note(seen, Direction::Read, socket.read_one());
+                    continue;
+                }
+                Look::InDoubt { seen, .. } => {
+                    doubt = Some(seen);
+                    source.list(Direction::Read);
+                }
+                Look::Spent => {}
+            }
+            let stored = source.wait(Direction::Read, &waker, Arming::Edge, |_| Ok(()));
+            if stored.unwrap() == Waiting::TryAgain {
+                continue;
+            }
+            // The turn, on this thread.
+            let mut wakes = Wakes::default();
+            if let Some(seen) = doubt.take()
+                && source.is_still_in_doubt(seen)
+            {
+                source.end_doubt(&mut wakes);
+            }
+            if wakes.is_empty() {
+                break; // It sleeps.
+            }
+            wakes.call();
+            parker.park();
+        }
+        other.join().unwrap();
+        assert_eq!(
+            socket.0.load(Ordering::Relaxed),
+            0,
+            "left, and nobody reads"
+        );
+    });
+}
+
+fn find_nothing(source: &Readiness, direction: Direction) {
+    match source.look(direction) {
+        Look::Ready(seen) => source.note(seen, direction, Moved::Nothing),
+        look => panic!("{look:?}"),
+    }
+}
+
+#[test]
+fn halves_that_find_nothing_at_once_do_not_undo_each_other() {
     loom::model(|| {
         let source = Arc::new(Readiness::new());
         let writer = {
             let source = source.clone();
             loom::thread::spawn(move || {
-                let seen = source.look(Direction::Write).unwrap();
-                source.clear(seen, Direction::Write);
+                find_nothing(&source, Direction::Write);
             })
         };
-        let seen = source.look(Direction::Read).unwrap();
-        source.clear(seen, Direction::Read);
+        find_nothing(&source, Direction::Read);
         writer.join().unwrap();
-        assert!(source.look(Direction::Read).is_none());
-        assert!(source.look(Direction::Write).is_none());
+        for direction in [Direction::Read, Direction::Write] {
+            assert!(matches!(source.look(direction), Look::Spent));
+        }
     });
 }
