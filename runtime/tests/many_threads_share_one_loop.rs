@@ -4,6 +4,7 @@
 mod common;
 
 use common::{BACKENDS, Count, pair};
+use futures_lite::future::zip;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::task::Context;
 use std::time::{Duration, Instant};
-use tatkal::net::{TcpListener, TcpStream};
+use tatkal::net::{TcpListener, TcpStream, UnixStream};
 use tatkal::{Handle, Runtime, interval, sleep, sleep_until, spawn, timeout, yield_now};
 
 const MS: Duration = Duration::from_millis(1);
@@ -234,4 +235,28 @@ fn what_does_not_stop_in_time_is_counted() {
 fn a_local_task_on_many_threads_is_refused() {
     let runtime = Runtime::builder().worker_threads(1).build().unwrap();
     runtime.spawn_local(async {}).detach();
+}
+
+#[test]
+fn a_loop_that_watches_nothing_hears_of_the_first_socket_of_another_thread() {
+    for backend in BACKENDS {
+        for _ in 0..20 {
+            let runtime = Runtime::builder().backend(backend).build().unwrap();
+            let handle = runtime.handle();
+            let (opened, other) = (runtime.metrics().workers[0].parks, runtime.handle());
+            let job = runtime.spawn_blocking(move || {
+                // The loop has gone to sleep, or is about to, with nothing to watch.
+                while other.metrics().workers[0].parks == opened {
+                    std::thread::yield_now();
+                }
+                handle.block_on(async {
+                    let (mut near, mut far) = UnixStream::pair().unwrap();
+                    let mut byte = [0];
+                    let (read, written) = zip(far.read(&mut byte), near.write(&[7])).await;
+                    assert_eq!((read.unwrap(), written.unwrap(), byte), (1, 1, [7]));
+                });
+            });
+            runtime.block_on(job).unwrap();
+        }
+    }
 }

@@ -16,6 +16,11 @@
 //!           or a write never comes here.
 //! Holds     I1 a slot's generation moves each time it is vacated; I2 after `close`, every source,
 //!           old or new, is orphaned: its waits fail instead of lasting for ever.
+//!           I3 whoever registers a source while the loop sleeps deaf (`turn.rs`), or may do so without
+//!              asking again, unparks its parker: `deaf` is set under the lock while there is no
+//!              source, and cleared under it by the first that comes. A loop that still reads it
+//!              as set finds the token. (The clearing comes before the token, so whoever has taken
+//!              the token reads it as cleared. Relaxed otherwise: the lock and the token order.)
 //! Lock order: slots, then a source's waiters. Wakers are called under neither.
 //! Next: `turn.rs`.
 
@@ -25,11 +30,12 @@ use super::poller::{Arming, Event, Selector, Token};
 use super::readiness::{Readiness, Waiting};
 use super::side::{Look, Moved, Seen};
 use super::wakes::Wakes;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// Half of a token is the index, half the generation. With 64 bits a stale event could be taken
 /// for a fresh one after four thousand million reuses of one slot within one batch.
@@ -41,6 +47,12 @@ const MOST_SOURCES: usize = INDEX_MASK - 1;
 pub(crate) struct Registry {
     selector: Arc<dyn Selector>,
     slots: Mutex<Slots>,
+    /// How many sources there are: written under the lock, a hint without it.
+    len: AtomicUsize,
+    /// Unparks the parker that the loop sleeps on while there is none.
+    parker: Waker,
+    /// May the loop sleep there? (I3)
+    deaf: AtomicBool,
 }
 
 #[derive(Default)]
@@ -82,6 +94,10 @@ impl Slots {
         self.vacant.push(index);
     }
 
+    fn len(&self) -> usize {
+        self.slots.len() - self.vacant.len()
+    }
+
     fn get(&self, token: Token) -> Option<&Arc<Readiness>> {
         let slot = self.slots.get(token.0 & INDEX_MASK)?;
         if slot.generation != token.0 >> INDEX_BITS {
@@ -102,27 +118,35 @@ impl Slots {
 }
 
 impl Registry {
-    pub(crate) fn new(selector: Arc<dyn Selector>) -> Self {
+    pub(crate) fn new(selector: Arc<dyn Selector>, parker: Waker) -> Self {
         Self {
             selector,
             slots: Mutex::default(),
+            len: AtomicUsize::new(0),
+            parker,
+            deaf: AtomicBool::new(false),
         }
     }
 
     /// Begins to watch `fd`, which the caller keeps open until it has called `deregister`.
     pub(crate) fn register(self: &Arc<Self>, fd: BorrowedFd<'_>) -> io::Result<Registration> {
         let source = Arc::new(Readiness::new());
-        let token = {
+        let (token, deaf) = {
             let mut slots = lock(&self.slots);
             if slots.closed {
                 return Err(orphaned());
             }
-            slots.insert(source.clone())?
+            let token = slots.insert(source.clone())?;
+            self.len.store(slots.len(), Ordering::Relaxed);
+            (token, self.deaf.swap(false, Ordering::Relaxed))
         };
+        if deaf {
+            self.parker.wake_by_ref(); // I3
+        }
         // Outside the lock: a system call. The slot is there first, for the event that may come
         // before the call returns.
         if let Err(error) = self.selector.register(fd, token) {
-            lock(&self.slots).remove(token);
+            self.remove(token);
             return Err(error);
         }
         Ok(Registration {
@@ -155,10 +179,35 @@ impl Registry {
         lock(&self.slots).end(doubts.iter(), wakes);
     }
 
+    fn remove(&self, token: Token) {
+        let mut slots = lock(&self.slots);
+        slots.remove(token);
+        self.len.store(slots.len(), Ordering::Relaxed);
+    }
+
     /// How many sources there are.
     pub(crate) fn len(&self) -> usize {
+        lock(&self.slots).len()
+    }
+
+    /// Is there no source? Then the loop may sleep on the parker: the first one ends that. (I3)
+    pub(super) fn may_be_deaf(&self) -> bool {
+        // Relaxed: see I3; of the number it is the look under the lock that counts.
+        if self.deaf.load(Ordering::Relaxed) {
+            return true;
+        }
+        if self.len.load(Ordering::Relaxed) > 0 {
+            return false;
+        }
         let slots = lock(&self.slots);
-        slots.slots.len() - slots.vacant.len()
+        let deaf = slots.len() == 0;
+        self.deaf.store(deaf, Ordering::Relaxed);
+        deaf
+    }
+
+    /// Ends a sleep on the parker.
+    pub(super) fn unpark_deaf(&self) {
+        self.parker.wake_by_ref();
     }
 
     /// No event will come any more: every wait fails, now and later (I2).
@@ -256,7 +305,7 @@ impl Registration {
     /// Stops watching. Before the descriptor is closed, always.
     pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) {
         // The token goes first: whatever is still fetched under it finds nobody.
-        lock(&self.registry.slots).remove(self.token);
+        self.registry.remove(self.token);
         // An error says that the OS does not watch it: which is what we wanted.
         let _ = self.registry.selector.deregister(fd);
     }
@@ -298,5 +347,57 @@ mod tests {
         assert!(slots.get(Token(usize::MAX)).is_none());
         assert!(slots.get(Token(usize::MAX - 1)).is_none());
         const { assert!(MOST_SOURCES < INDEX_MASK) };
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::super::interest::Interest;
+    use super::*;
+    use std::os::fd::AsFd;
+    use tatkal_executor::Parker;
+
+    /// An OS that watches anything.
+    struct Watches;
+
+    impl Selector for Watches {
+        fn arming(&self) -> Arming {
+            Arming::Edge
+        }
+
+        fn register(&self, _: BorrowedFd<'_>, _: Token) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn rearm(&self, _: BorrowedFd<'_>, _: Token, _: Interest) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn deregister(&self, _: BorrowedFd<'_>) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn ring(&self) {}
+    }
+
+    #[test]
+    fn a_loop_that_sleeps_deaf_hears_of_each_first_source() {
+        loom::model(|| {
+            let mut parker = Parker::new();
+            let registry = Arc::new(Registry::new(Arc::new(Watches), parker.unparker()));
+            for _ in 0..2 {
+                let opener = loom::thread::spawn({
+                    let registry = registry.clone();
+                    move || registry.register(std::io::stdin().as_fd()).unwrap()
+                });
+                // Ends only if the opener ends the sleep.
+                while registry.may_be_deaf() {
+                    parker.park();
+                }
+                assert_eq!(registry.len(), 1);
+                let registration = opener.join().unwrap();
+                registration.deregister(std::io::stdin().as_fd());
+            }
+        });
     }
 }

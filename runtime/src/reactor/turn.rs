@@ -1,21 +1,27 @@
 //! One turn of the reactor: wait, mark, collect wakers. The caller then calls them.
 //!
-//! Owns      the half of the backend that waits; one thread at a time has it.
+//! While no source is watched the OS has nothing to say but "the bell has rung", so a sleep without a
+//! deadline is one on a parker then, which is cheaper to end than one on the bell: a futex against
+//! an eventfd behind an epoll. The first source to be registered ends it (I3 of `registry.rs`).
+//!
+//! Owns      the half of the backend that waits, and the parker; one thread at a time has them.
 //! Holds     nothing is locked while waiting, and no waker is called in here; nobody sleeps while
 //!           there is a doubt (`doubts.rs`).
 //! Next: `time/`.
 
 use super::doubts::{Doubt, Doubts};
-use super::poller::{Backend, Event, Limit, Wait};
+use super::poller::{self, Backend, Event, Limit};
 use super::registry::Registry;
-use super::unpark::UnparkWord;
+use super::unpark::{UnparkWord, Wait};
 use super::wakes::Wakes;
 use std::io;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
+use tatkal_executor::Parker;
 
 pub(crate) struct Reactor {
-    wait: Box<dyn Wait>,
+    wait: Box<dyn poller::Wait>,
+    parker: Parker,
     events: Vec<Event>,
     doubts: Doubts,
     unparker: Arc<Unparker>,
@@ -33,8 +39,10 @@ impl Wake for Unparker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.word.unpark() {
-            self.registry.selector().ring();
+        match self.word.unpark() {
+            Some(Wait::Listening) => self.registry.selector().ring(),
+            Some(Wait::Deaf) => self.registry.unpark_deaf(),
+            None => {}
         }
     }
 }
@@ -42,12 +50,14 @@ impl Wake for Unparker {
 impl Reactor {
     pub(crate) fn new(backend: Backend) -> io::Result<Reactor> {
         let (selector, wait) = backend.open()?;
+        let parker = Parker::new();
         let unparker = Unparker {
             word: UnparkWord::new(),
-            registry: Arc::new(Registry::new(selector)),
+            registry: Arc::new(Registry::new(selector, parker.unparker())),
         };
         Ok(Reactor {
             wait,
+            parker,
             events: Vec::new(),
             doubts: Doubts::default(),
             unparker: Arc::new(unparker),
@@ -75,13 +85,17 @@ impl Reactor {
     /// (4) Waits, and (5) marks what happened. True if anything did: an event, a token from an
     /// unparker, a doubt that ended. May come back early and for no reason.
     pub(crate) fn turn(&mut self, limit: Limit, wakes: &mut Wakes) -> bool {
-        // A look at what is there sleeps for nobody: no bell need ring, but it takes the token.
-        let word = &self.unparker.word;
+        let unparker = &*self.unparker;
         let in_doubt = self.is_in_doubt();
+        if limit == Limit::Forever && !in_doubt && unparker.registry.may_be_deaf() {
+            return self.sleep_deaf();
+        }
+        // A look at what is there sleeps for nobody: no bell need ring, but it takes the token.
+        let word = &unparker.word;
         let (limit, mut token) = match limit {
             Limit::Look => (Limit::Look, word.take()),
             _ if in_doubt => (Limit::Look, word.take()),
-            limit if word.enter() => (limit, false),
+            limit if word.enter(Wait::Listening) => (limit, false),
             _ => (Limit::Look, true),
         };
         self.events.clear();
@@ -98,11 +112,20 @@ impl Reactor {
         let happened = token || !self.events.is_empty();
         if in_doubt || !self.events.is_empty() {
             let ending = self.doubts.ending(happened);
-            let registry = &self.unparker.registry;
-            registry.dispatch(&self.events, ending, wakes);
+            unparker.registry.dispatch(&self.events, ending, wakes);
             self.doubts.age(happened);
         }
         happened || in_doubt
+    }
+
+    /// True if there was a token. (Else a source was registered, or the parker's bell rang late.)
+    fn sleep_deaf(&mut self) -> bool {
+        let word = &self.unparker.word;
+        if !word.enter(Wait::Deaf) {
+            return true;
+        }
+        self.parker.park();
+        word.leave()
     }
 }
 

@@ -4,45 +4,60 @@
 //!            unpark()                    enter(): token taken, do not sleep
 //!   AWAKE ----------------> NOTIFIED ------------------------------------> AWAKE
 //!     |                        ^
-//!     | enter(): go and wait   | unpark(), and ring the backend's bell
-//!     +------> WAITING --------+
+//!     | enter(): go and wait   | unpark(), and end the wait: ring the backend's bell,
+//!     +--> LISTENING, DEAF ----+                             or unpark the parker
 //!     ^           |
 //!     +-----------+  leave()
 //! ```
 //!
 //! Owns      one atomic word. One thread at a time enters and leaves; any thread unparks.
-//! Holds     I1 a token is never lost; I2 tokens merge; I3 the bell rings only out of WAITING.
-//!           A bell may ring late, after `leave`: the next wait then returns for no reason.
+//! Holds     I1 a token is never lost; I2 tokens merge; I3 a bell rings only out of LISTENING, the
+//!           parker's only out of DEAF. Either may ring late, after `leave`: the next wait of its
+//!           kind then returns for no reason.
 //!
 //! | operation               | ordering | pairs with          | what breaks if weaker             |
 //! |-------------------------|----------|---------------------|-----------------------------------|
 //! | unpark: swap NOTIFIED   | Release  | Acquire in `enter`, | work done before the unpark would |
 //! |                         |          | `leave`             | not be seen after the wait        |
 //! | enter, leave: to AWAKE  | Acquire  | Release in `unpark` | the same                          |
-//! | enter: AWAKE -> WAITING | Relaxed  | (decides nothing)   | the word alone carries the state  |
+//! | enter: out of AWAKE     | Relaxed  | (decides nothing)   | the word alone carries the state  |
 //!
 //! Source    the executor's `park.rs`, with a bell for a futex. Next: `wakes.rs`.
 
 use crate::sync::atomic::{AtomicU8, Ordering};
 
 const AWAKE: u8 = 0;
-const WAITING: u8 = 1;
-const NOTIFIED: u8 = 2;
+const LISTENING: u8 = 1;
+const DEAF: u8 = 2;
+const NOTIFIED: u8 = 3;
 
 pub(crate) struct UnparkWord(AtomicU8);
+
+/// How a thread waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// On the OS: for events, and for the backend's bell.
+    Listening,
+    /// On a parker: nothing is watched, so there is nothing to hear from the OS.
+    Deaf,
+}
 
 impl UnparkWord {
     pub(crate) fn new() -> Self {
         Self(AtomicU8::new(AWAKE))
     }
 
-    /// About to wait on the OS. False when a token was there: it is taken, and the wait must not
-    /// sleep. Only the waiting thread calls this, and `leave` after its wait.
-    pub(crate) fn enter(&self) -> bool {
+    /// About to wait. False when a token was there: it is taken, and the wait must not sleep. Only
+    /// the waiting thread calls this, and `leave` after its wait.
+    pub(crate) fn enter(&self, wait: Wait) -> bool {
+        let state = match wait {
+            Wait::Listening => LISTENING,
+            Wait::Deaf => DEAF,
+        };
         // Relaxed: going to sleep publishes nothing, and a token is taken by `leave`.
         let entered = self
             .0
-            .compare_exchange(AWAKE, WAITING, Ordering::Relaxed, Ordering::Relaxed);
+            .compare_exchange(AWAKE, state, Ordering::Relaxed, Ordering::Relaxed);
         if entered.is_err() {
             self.leave();
         }
@@ -62,12 +77,16 @@ impl UnparkWord {
         self.0.swap(AWAKE, Ordering::Acquire) == NOTIFIED
     }
 
-    /// Hands over a token. True when the caller must ring the bell.
+    /// Hands over a token. Returns the wait that the caller must end.
     #[must_use]
-    pub(crate) fn unpark(&self) -> bool {
+    pub(crate) fn unpark(&self) -> Option<Wait> {
         // Release: what this thread did before is seen by the thread that comes out of the wait.
         // A swap even when a token is there already: it must carry the latest work (I2).
-        self.0.swap(NOTIFIED, Ordering::Release) == WAITING
+        match self.0.swap(NOTIFIED, Ordering::Release) {
+            LISTENING => Some(Wait::Listening),
+            DEAF => Some(Wait::Deaf),
+            _ => None,
+        }
     }
 }
 
@@ -78,14 +97,17 @@ mod tests {
     #[test]
     fn the_bell_rings_only_when_somebody_waits() {
         let word = UnparkWord::new();
-        assert!(!word.unpark()); // nobody waits: a token, no bell
-        assert!(!word.unpark()); // two tokens merge
-        assert!(!word.enter()); // the token forbids sleeping
-        assert!(word.enter()); // and was only one
-        assert!(word.unpark()); // somebody waits: ring
-        assert!(!word.unpark()); // once
-        word.leave();
-        assert!(word.enter());
+        for wait in [Wait::Listening, Wait::Deaf] {
+            assert_eq!(word.unpark(), None); // nobody waits: a token, no bell
+            assert_eq!(word.unpark(), None); // two tokens merge
+            assert!(!word.enter(wait)); // the token forbids sleeping
+            assert!(word.enter(wait)); // and was only one
+            assert_eq!(word.unpark(), Some(wait)); // somebody waits: ring
+            assert_eq!(word.unpark(), None); // once
+            word.leave();
+            assert!(word.enter(wait));
+            assert!(!word.leave());
+        }
     }
 }
 
@@ -131,7 +153,7 @@ mod loom_tests {
                     loom::thread::spawn(move || {
                         let (word, bell, work) = &*shared;
                         work.fetch_add(1, Ordering::Relaxed);
-                        if word.unpark() {
+                        if word.unpark().is_some() {
                             bell.ring();
                         }
                     })
@@ -140,7 +162,7 @@ mod loom_tests {
             let (word, bell, work) = &*shared;
             // Ends only if no token is lost; each round must see what its token stands for.
             while work.load(Ordering::Relaxed) < 2 {
-                if word.enter() {
+                if word.enter(Wait::Listening) {
                     bell.wait();
                     word.leave();
                 }
