@@ -18,7 +18,7 @@
 //!    +───── 9 ───── manager <──────────────────────────────────────+  it rings           |
 //!                    |   ^                                                              dies
 //!                    |   |                                                               |
-//!       Fork 3, Kill 1   Forked 3: pid 4713, Exited 1: signal 9                          |
+//!            Fork 3      Forked 3: pid 4713, Exited 1: signal 9                          |
 //!                    v   |                                                               v
 //!  |===== fork server: one thread, small; forks the workers, and reaps them by waitpid =======|
 //! ```
@@ -41,7 +41,7 @@
 //! The manager, the pool's one thread:
 //! - takes answers from the boards, decodes them, and completes the handles: that wakes whoever
 //!   joins or awaits them;
-//! - asks the fork server for workers, and to send them signals;
+//! - asks the fork server for workers;
 //! - hears of deaths, and does what was agreed ([`OnDeath`]).
 //!
 //! A job stays in the program, with its argument, until it is answered. What a worker had not begun
@@ -61,6 +61,10 @@
 //!
 //! The price: a worker sees the program as it was when the server started ([`ForkServer`]). So the
 //! first line of `main` is the place to start it.
+//!
+//! A worker is killed without the server: with the news of it comes a descriptor of its process, by
+//! which the pool signals it and hears of its death. That needs Linux 5.3; on an older one every
+//! job fails with [`Start`].
 //!
 //! # What crosses and what does not
 //!
@@ -128,6 +132,7 @@
 //! | it is stopped (SIGSTOP) | nothing; a time limit and `abort` reach it there | a job that it has not begun and that has a time limit is run by another |
 //! | the initializer fails | [`Broken`], with its reason | ends; it does not try again and again |
 //! | no process can be made | [`Start`], with the system's reason, if there is no worker at all | goes on with those there are, and tries again |
+//! | the fork server is stopped (SIGSTOP) | [`WorkerDied`] without a reason, two seconds late, where a worker dies in the job; nothing else | makes no worker meanwhile, and kills and ends as ever (at most two seconds later) |
 //! | the fork server is killed | [`WorkerDied`] or [`Start`] | its workers die with it; every job, now and later, fails at once |
 //! | the program is killed | | the kernel kills server and workers, in the middle of jobs, busy or not |
 //!
@@ -210,7 +215,7 @@
 //! | workers seed their randomness afresh | all draw the same numbers |
 //! | workers die with the server, it with the program | orphans that compute for nobody |
 //! | the server reaps, and tells each status | zombies; and nobody knows how a worker died |
-//! | the pool speaks of workers by tickets, never by pids | a signal to a stranger who has got the number |
+//! | the pool speaks of workers by tickets and signals them by descriptors, never by pids | a signal to a stranger who has got the number |
 //! | a job is claimed before it begins | a death costs jobs that never ran, or one runs twice |
 //! | jobs are given in advance only when all workers are busy, and taken back when one is idle | a short job waits behind a long one while others do nothing |
 //! | answers that were whole when the worker died count | a job that was done is reported as failed, and done again |

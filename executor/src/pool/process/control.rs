@@ -4,18 +4,18 @@
 //!   program ── Attach + [pool's line] ──────────────────> server     on the program's one line
 //!   pool    ── Limit 64 MiB, no CPU limit ──────────────> server     on the pool's own line
 //!   pool    ── Fork 3 + [channel, board, 2 bells] ──────> server
-//!   pool    <── Forked 3, pid 4711 (or ForkFailed 3) ──── server
-//!   pool    ── Kill 3, SIGKILL ─────────────────────────> server
+//!   pool    <── Forked 3 + [the process] (or ForkFailed 3) server
 //!   pool    <── Exited 3, status, CPU time ────────────── server     once per Forked, always
 //! ```
 //!
 //! A line is a SOCK_SEQPACKET socketpair: one message is one packet, never cut and never glued, so
 //! that descriptors cannot arrive with the wrong one. A pool names its workers by tickets of its
-//! own and never by pid: the kernel gives pids to strangers again, and only the server, which has
-//! not reaped the worker yet, can be sure whom it signals.
+//! own and never by pid: the kernel gives pids to strangers again. What it needs a name for that the
+//! kernel knows, a signal and the news of a death, it does by the descriptor of the process
+//! (pidfd_open(2)), which the server has made before anybody could have reaped it. So the server is
+//! not asked for them, and it does not matter there whether it has been stopped.
 //!
-//! Holds     C1 messages of one line arrive in order, so a Kill never overtakes its Fork;
-//!           C2 when one end of a line dies the other end reads its end: there is no other
+//! Holds     C1 messages of one line arrive in order, so no Exited overtakes its Forked; C2 when one end of a line dies the other end reads its end: there is no other
 //!           goodbye. Next: `worker.rs`.
 
 use super::limits::Limits;
@@ -39,14 +39,12 @@ pub(super) enum Request {
     Limit(Limits),
     /// Make a worker. Its channel, its board and the pool's two bells come with this.
     Fork(Ticket),
-    /// Send a signal to a worker, if it still lives.
-    Kill(Ticket, libc::c_int),
 }
 
 /// From the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
-    /// The worker exists, with this pid.
+    /// The worker exists, with this pid. A descriptor of the process comes with this.
     Forked(Ticket, libc::pid_t),
     /// There is no such worker, for the reason of this errno.
     ForkFailed(Ticket, libc::c_int),
@@ -66,8 +64,7 @@ impl Message for Request {
         match self {
             Request::Attach => [1, 0, 0, 0],
             Request::Fork(ticket) => [2, ticket, 0, 0],
-            Request::Kill(ticket, signal) => [3, ticket, signal as u64, 0],
-            Request::Limit(limits) => [4, limits.memory_bytes, limits.cpu_s, 0],
+            Request::Limit(limits) => [3, limits.memory_bytes, limits.cpu_s, 0],
         }
     }
 
@@ -75,8 +72,7 @@ impl Message for Request {
         match words {
             [1, 0, 0, 0] => Some(Request::Attach),
             [2, ticket, 0, 0] => Some(Request::Fork(ticket)),
-            [3, ticket, signal, 0] => Some(Request::Kill(ticket, signal as libc::c_int)),
-            [4, memory_bytes, cpu_s, 0] => Some(Request::Limit(Limits {
+            [3, memory_bytes, cpu_s, 0] => Some(Request::Limit(Limits {
                 memory_bytes,
                 cpu_s,
             })),
@@ -175,7 +171,6 @@ mod tests {
                     cpu_s: 7,
                 }),
             );
-            crosses(&line, Request::Kill(ticket, libc::SIGKILL));
             crosses(&line, Event::Forked(ticket, libc::pid_t::MAX));
             crosses(&line, Event::ForkFailed(ticket, libc::EAGAIN));
             crosses(&line, Event::Exited(ticket, -1, 0));
@@ -187,11 +182,11 @@ mod tests {
     fn descriptors_arrive_with_their_own_message() {
         let line = sys::socketpair(libc::SOCK_SEQPACKET).unwrap();
         let (inside, outside) = sys::socketpair(libc::SOCK_STREAM).unwrap();
-        send(&line.0, Request::Kill(1, 9), &[]).unwrap();
+        send(&line.0, Request::Fork(1), &[]).unwrap();
         send(&line.0, Request::Fork(2), &[inside.as_fd(), line.0.as_fd()]).unwrap();
         drop(inside);
         assert!(
-            matches!(receive(&line.1), Received::Message(Request::Kill(1, 9), fds) if fds.is_empty())
+            matches!(receive(&line.1), Received::Message(Request::Fork(1), fds) if fds.is_empty())
         );
         let Received::Message(Request::Fork(2), fds) = receive(&line.1) else {
             panic!("the fork request is lost");

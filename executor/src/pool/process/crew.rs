@@ -12,7 +12,7 @@
 //! How workers come and go is in `crew/turnover.rs`, how jobs and workers are stopped in
 //! `crew/stopping.rs`. Every function is a transition under the pool's lock. None of them runs user
 //! code: jobs that are over are put into `out`, and whoever holds the lock finishes them after
-//! letting it go. What has to be done to processes is put into `orders`, for the manager.
+//! letting it go; so does it send the signals that are put into `orders`.
 //!
 //! Owns      the queue and the members. Touched by submitters, aborters and the manager thread.
 //! Holds     C1 a job is in exactly one place: queue, one member, or `out`; it reaches `out` once.
@@ -81,8 +81,8 @@ pub(super) struct Crew {
     pub(super) managed: bool,
     /// A thread that waits takes the answers in, and not the manager.
     pub(super) is_attended: bool,
-    /// Signals that have to be sent; the manager asks the server to.
-    pub(super) orders: Vec<(Ticket, libc::c_int)>,
+    /// Signals that have to be sent when the lock is free: see `take_orders`.
+    orders: Vec<(Ticket, libc::c_int)>,
     /// Workers that sleep and have something to do, to be woken when the lock is free.
     pub(super) wakes: Vec<Woken>,
     /// How many threads wait for room, or for the end.
@@ -217,7 +217,7 @@ impl Crew {
         }
     }
 
-    /// A new job. True when the manager has to act: to make a worker, or to replace one. And the
+    /// A new job. True when the manager has to act: to make a worker. And the
     /// worker that has to be woken for it, whose bell is quiet then: see `Shared::accept`.
     pub(super) fn accept(&mut self, mut job: Job, out: &mut Out) -> (bool, Option<Woken>) {
         let first = self.queue.is_empty();
@@ -229,7 +229,7 @@ impl Crew {
         if first || !self.idle.is_empty() {
             self.dispatch(out);
         }
-        let act = self.wants_workers() > 0 || !self.orders.is_empty();
+        let act = self.wants_workers() > 0;
         (act, self.hush_for_last(out))
     }
 

@@ -6,20 +6,21 @@
 //!                     bell   |  | collect, arrived, bury          | answer, bell
 //!   submit, abort ──────> manager <───────────────────────────────+
 //!                            |  ^
-//!               Fork, Kill   v  | Forked, Exited
+//!                     Fork   v  | Forked, Exited
 //!                          fork server
 //!
-//!   one turn:  arrange (make workers, kill, dismiss) ── collect answers, arm the bells ── poll ──
-//!              hear the server ── note whose channel has ended
+//!   one turn:  arrange (make workers, dismiss) ── collect answers, arm the bells ── poll ──
+//!              hear the server ── note whose channel has ended, and who is dead
 //! ```
 //!
-//! Owns      the pool's line to the fork server, and looks after each worker's channel. It never
-//!           waits to send, so that nothing a worker does can stop it.
+//! Owns      the pool's line to the fork server, and looks after each worker's process and channel.
+//!           It never waits to send, so that nothing a worker does can stop it.
 //! Holds     A1 user code (a decoder, a waker) runs with no lock held, after the next job is on its
 //!           way to the worker; A2 a worker is buried once it is dead *and* everything it answered
 //!           is taken in, so an answer that was finished counts even when its worker died just
-//!           after; A3 the reason is told truly: a channel's end says that it died, the server says
-//!           how. A4 the manager sleeps only after it has armed every board's bell and then found no
+//!           after; A3 the reason is told truly: the process itself says that it is dead, the server
+//!           says how. (A channel's end says only that its worker is of no more use: a job can close
+//!           it, and a child of the job's can hold it open.) A4 the manager sleeps only after it has armed every board's bell and then found no
 //!           answer (B1 in bell.rs): for itself, or for the thread that attends to them (waiter.rs).
 //! Cost      per answer: its share of a wake-up and of a lock; answers that arrive together share.
 //! Source    CPython's `_ExecutorManagerThread`. Next: `pool.rs`.
@@ -43,11 +44,17 @@ pub(super) struct Manager {
     shared: Arc<Shared>,
     /// None once it has ended.
     line: Option<OwnedFd>,
-    /// The pool's ends of the workers' channels: of those that have not ended.
-    channels: BTreeMap<Ticket, Arc<OwnedFd>>,
+    /// What there is to watch of each worker.
+    watched: BTreeMap<Ticket, Watched>,
     /// What the line has not taken yet.
     requests: VecDeque<(Request, Vec<OwnedFd>)>,
     next_ticket: Ticket,
+}
+
+/// What the manager polls of a worker. `None`: not there yet, or ended.
+struct Watched {
+    channel: Option<Arc<OwnedFd>>,
+    process: Option<Arc<OwnedFd>>,
 }
 
 impl Manager {
@@ -55,7 +62,7 @@ impl Manager {
         Manager {
             shared,
             line: Some(line),
-            channels: BTreeMap::new(),
+            watched: BTreeMap::new(),
             requests: VecDeque::new(),
             next_ticket: 1,
         }
@@ -64,7 +71,7 @@ impl Manager {
     /// Until the pool is closed, its jobs are done and its workers are gone.
     pub(super) fn run(mut self) {
         while let Some(wake_at) = self.arrange() {
-            let tickets: Vec<Ticket> = self.channels.keys().copied().collect();
+            let tickets: Vec<Ticket> = self.watched.keys().copied().collect();
             let mut fds = self.interests();
             let limit = match self.collect() {
                 true => Some(Duration::ZERO), // and then another look
@@ -81,14 +88,17 @@ impl Manager {
                 self.hear_server();
             }
             for (index, ticket) in tickets.into_iter().enumerate() {
-                if ready(index + FIXED) {
+                if ready(2 * index + FIXED) {
                     self.lose_channel(ticket);
+                }
+                if ready(2 * index + FIXED + 1) {
+                    self.lose_process(ticket);
                 }
             }
         }
     }
 
-    /// Bell, line, and every worker's channel, in the order of the channels.
+    /// Bell, line, and every worker's channel and process, in the order of the workers.
     fn interests(&self) -> Vec<libc::pollfd> {
         let mut fds = vec![self.shared.bell_interest()];
         fds.push(match &self.line {
@@ -96,9 +106,15 @@ impl Manager {
             Some(line) => sys::interest(line, libc::POLLIN | libc::POLLOUT),
             None => NOTHING,
         });
-        // Only their ends matter: what comes over a channel is taken when its answer is.
-        let channels = self.channels.values();
-        fds.extend(channels.map(|channel| sys::interest(&**channel, libc::POLLRDHUP)));
+        for Watched { channel, process } in self.watched.values() {
+            let interest = |fd: &Option<Arc<OwnedFd>>, events| {
+                fd.as_ref()
+                    .map_or(NOTHING, |fd| sys::interest(&**fd, events))
+            };
+            // Only the channel's end matters: what comes over it is taken when its answer is.
+            fds.push(interest(channel, libc::POLLRDHUP));
+            fds.push(interest(process, libc::POLLIN));
+        }
         fds
     }
 
@@ -135,14 +151,9 @@ impl Manager {
             crew.dismiss_all();
         }
         let wanted = crew.wants_workers();
-        let orders = std::mem::take(&mut crew.orders);
         let idle = crew.take_idle_stock();
         drop(crew);
         drop(idle); // system calls, for many pages
-        for (ticket, signal) in orders {
-            let request = Request::Kill(ticket, signal);
-            self.requests.push_back((request, Vec::new()));
-        }
         for _ in 0..wanted {
             self.hire();
         }
@@ -163,7 +174,8 @@ impl Manager {
                     .change(|crew, out| crew.refused(None, &error, out));
             }
         };
-        self.channels.insert(ticket, channel);
+        let (channel, process) = (Some(channel), None);
+        self.watched.insert(ticket, Watched { channel, process });
         self.shared.change(|crew, _| crew.expect(ticket, member));
         self.requests.push_back((Request::Fork(ticket), fds));
     }
@@ -198,7 +210,7 @@ impl Manager {
                 // The line has ended: what follows from that is up to `lose_server`.
                 (Err(error), _) if error.kind() == io::ErrorKind::BrokenPipe => {}
                 (Err(error), Request::Fork(ticket)) => {
-                    self.channels.remove(&ticket);
+                    self.watched.remove(&ticket);
                     self.shared
                         .change(|crew, out| crew.refused(Some(ticket), &error, out));
                 }
@@ -213,16 +225,11 @@ impl Manager {
     fn hear_server(&mut self) {
         while let Some(line) = &self.line {
             match control::receive(line) {
-                Received::Message(Event::Forked(ticket, pid), _) => {
-                    let pid = pid.unsigned_abs();
-                    self.shared
-                        .change(|crew, out| crew.arrived(ticket, pid, out));
+                Received::Message(Event::Forked(ticket, pid), fds) => {
+                    self.welcome(ticket, pid.unsigned_abs(), fds);
                 }
                 Received::Message(Event::ForkFailed(ticket, errno), _) => {
-                    self.channels.remove(&ticket);
-                    let error = io::Error::from_raw_os_error(errno);
-                    self.shared
-                        .change(|crew, out| crew.refused(Some(ticket), &error, out));
+                    self.refuse(ticket, errno);
                 }
                 Received::Message(Event::Exited(ticket, status, cpu_ns), _) => {
                     let cpu_time = Duration::from_nanos(cpu_ns);
@@ -236,39 +243,77 @@ impl Manager {
         }
     }
 
-    /// The line has ended. From here on a worker is dead when its channel ends; those whose
-    /// channel has ended already were waiting for the server's word, and wait no longer.
+    fn welcome(&mut self, ticket: Ticket, pid: u32, fds: Vec<OwnedFd>) {
+        let Some(process) = fds.into_iter().next().map(Arc::new) else {
+            return self.refuse(ticket, libc::EMFILE); // We have too many open.
+        };
+        if let Some(watched) = self.watched.get_mut(&ticket) {
+            watched.process = Some(process.clone());
+        }
+        let theirs = Some(process.clone());
+        let transition = |crew: &mut Crew, out: &mut _| crew.arrived(ticket, pid, theirs, out);
+        if !self.shared.change(transition) {
+            sys::signal(&process, libc::SIGKILL); // It came too late.
+        }
+    }
+
+    fn refuse(&mut self, ticket: Ticket, errno: libc::c_int) {
+        self.watched.remove(&ticket);
+        let error = io::Error::from_raw_os_error(errno);
+        self.shared
+            .change(|crew, out| crew.refused(Some(ticket), &error, out));
+    }
+
+    /// The line has ended. From here on nobody tells how a worker died; those that are dead already
+    /// were waiting for the server's word, and wait no longer.
     fn lose_server(&mut self) {
         self.line = None;
         fork_server::note_end();
         self.shared.change(Crew::orphan);
         let mut crew = lock(&self.shared.crew);
-        let members: Vec<Ticket> = crew.members().map(|(ticket, _)| ticket).collect();
+        let members = crew.members();
+        let members: Vec<_> = members
+            .map(|(ticket, member)| (ticket, member.is_dead))
+            .collect();
         drop(crew);
-        self.channels.retain(|ticket, _| members.contains(ticket));
-        for ticket in members {
-            if !self.channels.contains_key(&ticket) {
+        self.watched
+            .retain(|ticket, _| members.iter().any(|(member, _)| member == ticket));
+        for (ticket, is_dead) in members {
+            if is_dead {
                 self.bury(ticket, None);
             }
         }
     }
 
     fn bury(&mut self, ticket: Ticket, status: Option<libc::c_int>) {
-        self.channels.remove(&ticket);
+        self.watched.remove(&ticket);
         self.shared.change(|crew, out| {
             crew.collect(out); // A2
             crew.bury(ticket, status, out);
         });
     }
 
-    /// The channel of a worker has ended.
+    /// The channel of a worker has ended: it is dead, or the kill sees to it that it is.
     fn lose_channel(&mut self, ticket: Ticket) {
-        if self.line.is_none() {
-            // Nobody will tell how it died.
-            self.bury(ticket, None);
-        } else if self.channels.remove(&ticket).is_some() {
-            // The server says when it is dead; the kill sees to it that it is.
+        if let Some(watched) = self.watched.get_mut(&ticket) {
+            watched.channel = None;
             self.shared.change(|crew, _| crew.leaves(ticket));
+        }
+    }
+
+    /// A worker is dead.
+    fn lose_process(&mut self, ticket: Ticket) {
+        if self.line.is_none() {
+            self.bury(ticket, None); // Nobody will tell how it died.
+        } else if let Some(watched) = self.watched.get_mut(&ticket) {
+            *watched = Watched {
+                channel: None,
+                process: None,
+            };
+            self.shared.change(|crew, out| {
+                crew.collect(out); // A2
+                crew.died(ticket, out);
+            });
         }
     }
 }

@@ -71,6 +71,10 @@ pub(super) type Clock = fn() -> Instant;
 pub(super) struct Member {
     pub(super) stage: Stage,
     pub(super) pid: Option<u32>,
+    /// Its process, since the server has told of it.
+    pub(super) process: Option<Arc<OwnedFd>>,
+    /// It is dead; the server has not told how.
+    pub(super) is_dead: bool,
     channel: Arc<OwnedFd>,
     /// The files of its long results.
     views: Views,
@@ -102,7 +106,8 @@ pub(super) struct Member {
     deadline: Option<Instant>,
     /// When the worker is stuck, if it has not begun that job by then.
     stuck_at: Option<Instant>,
-    /// It is leaving, and when it has not left by then it is killed.
+    /// It is leaving, and when it has not left by then it is killed. Or it is dead, and when the
+    /// server has not told how by then, nobody will.
     pub(super) kill_at: Option<Instant>,
 }
 
@@ -164,6 +169,8 @@ impl Member {
         Member {
             stage: Stage::Starting,
             pid: None,
+            process: None,
+            is_dead: false,
             channel,
             views: Views::default(),
             work: ProcessWork::default(),
@@ -463,7 +470,25 @@ impl Member {
         self.board.close();
     }
 
-    /// It is dead, and everything it answered has been heard: what becomes of its jobs, in order.
+    /// It is dead, and everything it answered has been heard: what becomes of its jobs, but for the
+    /// one that it fell in. How it died, the server tells until then.
+    pub(super) fn die(&mut self, until: Option<Instant>) -> Vec<Remains> {
+        (self.stage, self.is_dead, self.kill_at) = (Stage::Leaving, true, until);
+        let mut remains = Vec::new();
+        for job in std::mem::take(&mut self.jobs) {
+            match job.stopped {
+                Some(why) => {
+                    self.has_worked = true;
+                    remains.push(Remains::Stopped(job.remote, why));
+                }
+                None if self.board.was_begun(job.number) => self.jobs.push_back(job),
+                None => remains.push(Remains::Untouched(job.into_job())),
+            }
+        }
+        remains
+    }
+
+    /// What becomes of the jobs it still has, in order.
     pub(super) fn remains(mut self) -> Vec<Remains> {
         let mut remains = Vec::new();
         for job in self.jobs.drain(..) {

@@ -9,7 +9,7 @@
 //!   JoinHandle <── result ── manager <───────────────────────────────|── Done 5, 36 ──────+
 //!                              |  ^                                  |              |
 //!                              |  +──────── Forked, Exited ──────────|── server ────|── waitpid
-//!                              +─────────── Fork, Kill ──────────────|─────^        |
+//!                              +─────────── Fork ────────────────────|─────^        |
 //! ```
 //!
 //! Three kinds of processes, each in its own files: the program (`pool`, `crew`, `member`,

@@ -5,7 +5,6 @@
 //!   program's line ─ Attach ─>  clients: a line per pool                        |
 //!   pool's line ── Fork ─────>  fork() ────────────────────────────> worker     |
 //!               <─ Forked ───|                                          |       |
-//!               ── Kill ─────>  kill() ──────────────────────────────>  |       |
 //!               <─ Exited ───|  waitpid() <── SIGCHLD (a signalfd) ──── dies    |
 //!                            +---------------------------------------------------+
 //!   end of the program's line: kill and reap every worker, leave
@@ -20,8 +19,8 @@
 //! Owns      the program's line, every pool's line, every worker until it is reaped.
 //! Holds     S1 one thread, always; S2 every worker is reaped and its status sent once, to the pool
 //!           that asked for it; S3 it never waits for a pool: what a full line does not take waits
-//!           in `outbox`; S4 it holds no descriptor of the program's and none of a worker's, so no
-//!           end of a channel stays open because of it; S5 it outlives the program in no case: it
+//!           in `outbox`; S4 it holds no descriptor of the program's and no end of a worker's channel,
+//!           so none stays open because of it; S5 it outlives the program in no case: it
 //!           reads the end of the line (and then leaves nothing behind, not even zombies for init
 //!           to reap), and should it be unable to, the kernel kills it (PR_SET_PDEATHSIG).
 //!           S6 no signal but SIGKILL and SIGSTOP touches it: Ctrl-C and the like are addressed to
@@ -39,7 +38,7 @@ use super::sys;
 use super::worker::{self, Post};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 /// What the server is given.
 pub(super) struct Charter {
@@ -85,7 +84,7 @@ struct Server {
 struct Client {
     line: OwnedFd,
     limits: Limits,
-    outbox: VecDeque<Event>,
+    outbox: VecDeque<(Event, Option<OwnedFd>)>,
 }
 
 /// Whose worker it is: which client's, and by what ticket.
@@ -171,9 +170,6 @@ impl Server {
                         return post;
                     }
                 }
-                Received::Message(Request::Kill(ticket, signal), _) => {
-                    self.kill(signal, |owner| *owner == Owner { client: id, ticket });
-                }
                 Received::Message(Request::Limit(limits), _) => client.limits = limits,
                 Received::Message(Request::Attach, _) => {}
                 Received::Nothing => return None,
@@ -189,7 +185,11 @@ impl Server {
     fn fork(&mut self, owner: Owner, fds: Vec<OwnedFd>) -> Option<Post> {
         let Ok([channel, board, bell, waiter]) = <[OwnedFd; 4]>::try_from(fds) else {
             // recvmsg drops the descriptors for which there is no room in our table.
-            self.tell(owner.client, Event::ForkFailed(owner.ticket, libc::EMFILE));
+            self.tell(
+                owner.client,
+                Event::ForkFailed(owner.ticket, libc::EMFILE),
+                None,
+            );
             return None;
         };
         let client = self.clients.get(&owner.client);
@@ -204,18 +204,27 @@ impl Server {
             leave: self.charter.leave,
         };
         // SAFETY: one thread (S1), so the child is whole and may run anything.
-        let event = match unsafe { libc::fork() } {
+        let made = match unsafe { libc::fork() } {
             0 => return Some(post),
-            -1 => {
-                let errno = io::Error::last_os_error().raw_os_error();
-                Event::ForkFailed(owner.ticket, errno.unwrap_or(libc::EAGAIN))
-            }
-            pid => {
-                self.workers.insert(pid, owner);
-                Event::Forked(owner.ticket, pid)
-            }
+            -1 => Err(io::Error::last_os_error()),
+            pid => sys::process_descriptor(pid)
+                .map(|process| (pid, process))
+                .inspect_err(|_| {
+                    sys::kill(pid, libc::SIGKILL);
+                    let _ = sys::wait_for_child(pid, true);
+                }),
         };
-        self.tell(owner.client, event);
+        match made {
+            Ok((pid, process)) => {
+                self.workers.insert(pid, owner);
+                let event = Event::Forked(owner.ticket, pid);
+                self.tell(owner.client, event, Some(process));
+            }
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(libc::EAGAIN);
+                self.tell(owner.client, Event::ForkFailed(owner.ticket, errno), None);
+            }
+        }
         None
     }
 
@@ -231,14 +240,15 @@ impl Server {
         while let Ok((pid @ 1.., status, cpu_time)) = sys::wait_for_child(-1, false) {
             if let Some(owner) = self.workers.remove(&pid) {
                 let cpu_ns = u64::try_from(cpu_time.as_nanos()).unwrap_or(u64::MAX);
-                self.tell(owner.client, Event::Exited(owner.ticket, status, cpu_ns));
+                let event = Event::Exited(owner.ticket, status, cpu_ns);
+                self.tell(owner.client, event, None);
             }
         }
     }
 
-    fn tell(&mut self, client: u64, event: Event) {
+    fn tell(&mut self, client: u64, event: Event, process: Option<OwnedFd>) {
         if let Some(client) = self.clients.get_mut(&client) {
-            client.outbox.push_back(event);
+            client.outbox.push_back((event, process));
             client.flush();
         }
     }
@@ -264,8 +274,9 @@ impl Client {
 
     /// Sends what the line takes (S3). A line that has ended is noticed by the next receive.
     fn flush(&mut self) {
-        while let Some(event) = self.outbox.front() {
-            if control::send(&self.line, *event, &[]).is_err() {
+        while let Some((event, process)) = self.outbox.front() {
+            let fds: Vec<_> = process.iter().map(AsFd::as_fd).collect();
+            if control::send(&self.line, *event, &fds).is_err() {
                 return;
             }
             self.outbox.pop_front();

@@ -104,7 +104,7 @@ impl Shared {
             // Relaxed: under the lock, and the manager looks after it has had the lock.
             self.in_hand.fetch_add(over, Ordering::Relaxed);
         }
-        let wakes = std::mem::take(&mut crew.wakes);
+        let (wakes, orders) = (std::mem::take(&mut crew.wakes), crew.take_orders());
         let has_news = !out.is_empty() || crew.phase != Phase::Open || crew.orphaned;
         // Where nobody listens, telling would still be a system call.
         let tells = has_news && crew.watchers > 0;
@@ -112,6 +112,9 @@ impl Shared {
         drop(crew);
         // First of all: the workers can begin while the rest is done here.
         wakes.iter().for_each(|woken| woken.board.wake_worker());
+        for (process, signal) in orders {
+            sys::signal(&process, signal);
+        }
         if ring {
             self.ring();
         }

@@ -50,7 +50,7 @@ pub(super) const BROKEN: libc::c_int = 70;
 
 /// What a worker is given.
 pub(super) struct Post {
-    /// Brings and takes the descriptors of long payloads. Its end tells the pool of our death.
+    /// Brings and takes the descriptors of long payloads. When it ends, the pool ends us.
     pub(super) channel: OwnedFd,
     pub(super) board: OwnedFd,
     /// Wakes the pool's manager.

@@ -24,6 +24,8 @@ use crate::pool::process::control::Ticket;
 use crate::pool::process::job::Outcome;
 use crate::pool::process::member::{Member, Stage, Stop, Stopped};
 use crate::task::schedule::TaskId;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a worker that was let go may take to leave before it is killed. It has nothing to do
@@ -86,7 +88,6 @@ impl Crew {
         let Some(member) = self.members.get_mut(&ticket) else {
             return;
         };
-        self.ring_due = true; // for the order
         member.stage = Stage::Leaving;
         let told = member.kill_at.is_some();
         self.idle.retain(|idle| *idle != ticket);
@@ -111,6 +112,20 @@ impl Crew {
         {
             self.condemn(ticket, Duration::ZERO);
         }
+    }
+
+    /// The signals to send now. One to a worker of which the server has not told yet waits for that.
+    pub(in crate::pool::process) fn take_orders(&mut self) -> Vec<(Arc<OwnedFd>, libc::c_int)> {
+        let mut now = Vec::new();
+        if !self.orders.is_empty() {
+            self.orders.retain(|(ticket, signal)| {
+                let member = self.members.get(ticket);
+                let process = member.and_then(|member| member.process.clone());
+                now.extend(process.map(|process| (process, *signal)));
+                member.is_some_and(|member| member.process.is_none())
+            });
+        }
+        now
     }
 
     /// Lets a worker go that has nothing to do: it reads that its board is closed.
@@ -188,6 +203,12 @@ impl Crew {
             let Some(member) = self.members.get_mut(&ticket) else {
                 continue;
             };
+            if member.is_dead || member.pid.is_none() && self.phase == Phase::Closing {
+                // The server has been stopped. (Should it still make a worker that was asked for,
+                // then the end of the line ends that.)
+                self.bury(ticket, None, out);
+                continue;
+            }
             if member.stage == Stage::Leaving {
                 member.kill_at = now.checked_add(LEAVE_PATIENCE);
                 self.orders.push((ticket, libc::SIGKILL));

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   wants_workers ──> expect ──> arrived ──> leaves (its channel ended, it is being killed,
-//!                        |          |               or dismissed)      |
-//!                        v          +──────────────────────────────────+──> bury
+//!                        |          |               or dismissed)      v
+//!                        v          +────────────────────────────────> died ──> bury
 //!                     refused      setup (if there is one) ──> set_up, or the pool breaks
 //! ```
 //!
@@ -18,6 +18,8 @@ use crate::pool::process::job::{Job, Outcome};
 use crate::pool::process::member::{Member, Remains, Stage};
 use crate::pool::process::policy::{Initializer, OnDeath};
 use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// So many workers in a row may die without having begun a job before the jobs that wait are
@@ -26,6 +28,10 @@ const STILLBORN: u32 = 8;
 
 /// How long a pool that has workers waits after a fork was refused before it asks for another.
 const FORK_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the server may take to tell how a worker died before that is taken for unknown. It needs
+/// a moment; more means that somebody stopped it.
+const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Crew {
     /// How many workers to make now.
@@ -75,25 +81,34 @@ impl Crew {
         self.members.insert(ticket, member);
     }
 
-    /// A worker exists.
-    pub(in crate::pool::process) fn arrived(&mut self, ticket: Ticket, pid: u32, out: &mut Out) {
-        if let Some(member) = self.members.get_mut(&ticket) {
-            member.pid = Some(pid);
-            if member.stage == Stage::Starting {
-                match member.setup.take() {
-                    Some(setup) => {
-                        self.pending += 1;
-                        if let Err(setup) = self.assign(ticket, setup) {
-                            let full = JoinError::Start(io::Error::other("its channel is full"));
-                            out.push((setup.remote, Outcome::Failed(full)));
-                        }
+    /// A worker exists. False: nobody waits for it any more.
+    pub(in crate::pool::process) fn arrived(
+        &mut self,
+        ticket: Ticket,
+        pid: u32,
+        process: Option<Arc<OwnedFd>>,
+        out: &mut Out,
+    ) -> bool {
+        let Some(member) = self.members.get_mut(&ticket) else {
+            return false;
+        };
+        member.pid = Some(pid);
+        member.process = process;
+        if member.stage == Stage::Starting {
+            match member.setup.take() {
+                Some(setup) => {
+                    self.pending += 1;
+                    if let Err(setup) = self.assign(ticket, setup) {
+                        let full = JoinError::Start(io::Error::other("its channel is full"));
+                        out.push((setup.remote, Outcome::Failed(full)));
                     }
-                    None => self.engage(ticket),
                 }
+                None => self.engage(ticket),
             }
-            self.heed_alarm(ticket);
-            self.dispatch(out);
         }
+        self.heed_alarm(ticket);
+        self.dispatch(out);
+        true
     }
 
     /// From now on it takes jobs. (Its age counts from here, or a long setup could make it retire
@@ -139,9 +154,9 @@ impl Crew {
         error: &io::Error,
         out: &mut Out,
     ) {
-        if let Some(ticket) = ticket {
-            self.members.remove(&ticket);
-        }
+        let member = ticket.and_then(|ticket| self.members.remove(&ticket));
+        // It may exist, and have come without a descriptor: then it leaves.
+        member.inspect(|member| member.board.close());
         if self.count(Stage::Starting) + self.count(Stage::Ready) == 0 {
             self.fail_queue(out, || JoinError::Start(copy_of(error)));
         } else {
@@ -155,6 +170,28 @@ impl Crew {
         if let Some(member) = self.members.get_mut(&ticket) {
             member.work.cpu_time = cpu_time;
         }
+    }
+
+    /// A worker is dead, and everything it answered has been taken in. How it died, the server will
+    /// say: only the job that it fell in waits for that.
+    pub(in crate::pool::process) fn died(&mut self, ticket: Ticket, out: &mut Out) {
+        let until = (self.clock)().checked_add(STATUS_PATIENCE);
+        let Some(member) = self.members.get_mut(&ticket) else {
+            return;
+        };
+        self.idle.retain(|idle| *idle != ticket);
+        let remains = member.die(until);
+        self.heed_alarm(ticket);
+        for remains in remains {
+            match remains {
+                Remains::Untouched(job) => self.put_back(vec![job]),
+                Remains::Stopped(remote, why) => {
+                    out.push((remote, Outcome::Failed(self.reason(why))));
+                }
+                Remains::Fallen(_) => unreachable!("it waits for the status"),
+            }
+        }
+        self.dispatch(out);
     }
 
     /// A worker is dead, and everything it answered has been taken in (C4). Its wait status, if anybody

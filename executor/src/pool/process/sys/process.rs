@@ -30,6 +30,24 @@ pub(in crate::pool::process) fn kill(pid: libc::pid_t, signal: libc::c_int) {
     unsafe { libc::kill(pid, signal) };
 }
 
+/// A descriptor that names a child that this process has not reaped yet. It names that process and
+/// no other for ever, whoever holds it, and is readable once the process is dead.
+pub(in crate::pool::process) fn process_descriptor(pid: libc::pid_t) -> io::Result<OwnedFd> {
+    // SAFETY: the call takes no memory; the descriptor is new (and close-on-exec) and owned by
+    // nobody else.
+    unsafe {
+        let fd = retry(|| libc::syscall(libc::SYS_pidfd_open, pid, 0) as isize)?;
+        Ok(OwnedFd::from_raw_fd(fd as RawFd))
+    }
+}
+
+/// Sends a signal to the process that a [`process_descriptor`] names, if it still lives.
+pub(in crate::pool::process) fn signal(process: &OwnedFd, signal: libc::c_int) {
+    let (fd, nothing) = (process.as_raw_fd(), ptr::null::<libc::siginfo_t>());
+    // SAFETY: no memory is involved. The only failure: it is dead already.
+    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, nothing, 0) };
+}
+
 /// Waits for a child (or any, for -1) to die and returns its pid, its raw status, and the CPU time
 /// that it and the children it had waited for have used. With `wait` false
 /// it may return 0 as the pid: nobody has died.

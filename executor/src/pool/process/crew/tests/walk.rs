@@ -244,7 +244,7 @@ impl Walk {
         if let Some(index) = self.pick(|worker| !worker.arrived) {
             self.workers[index].arrived = true;
             let ticket = self.workers[index].ticket;
-            self.change(|crew, out| crew.arrived(ticket, 100 + ticket as u32, out));
+            self.change(|crew, out| crew.arrived(ticket, 100 + ticket as u32, None, out));
         }
     }
 
@@ -354,7 +354,14 @@ impl Walk {
         self.hear();
         let ticket = self.workers.remove(index).ticket;
         self.crew.orders.retain(|(ordered, _)| *ordered != ticket);
-        self.change(|crew, out| crew.bury(ticket, Some(libc::SIGKILL), out));
+        // The server may be late with its word, or never say it.
+        let word = self.below(16);
+        if word > 7 {
+            self.change(|crew, out| crew.died(ticket, out));
+        }
+        if word < 15 {
+            self.change(|crew, out| crew.bury(ticket, Some(libc::SIGKILL), out));
+        }
     }
 
     /// An order is carried out. Only a job that is to stop may be at stake; and SIGTERM may be
