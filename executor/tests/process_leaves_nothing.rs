@@ -13,7 +13,8 @@ use tatkal_executor::{
 tests![
     a_thousand_faults_leave_nothing,
     workers_killed_at_random_cost_only_what_they_ran,
-    many_pools_leave_nothing,
+    thousands_of_aborts_leave_nothing,
+    a_hundred_pools_leave_nothing,
     a_worker_has_no_descriptors_but_its_own,
 ];
 
@@ -189,9 +190,47 @@ fn workers_killed_at_random_cost_only_what_they_ran() {
     assert_nothing_is_left(&before);
 }
 
-fn many_pools_leave_nothing() {
+/// In the queue, given in advance, just begun, running for long, just done, done.
+fn thousands_of_aborts_leave_nothing() {
     let before = footprint();
-    for n in 0..60_u64 {
+    let seed = 0x000a_b047_u64;
+    let mut dice = Dice(seed);
+    let pool = pool(3);
+    for _ in 0..100 {
+        let jobs: Vec<_> = (0..40)
+            .map(|_| match dice.below(10) {
+                0 => (12, pool.submit(fate, 12)), // ends in no other way
+                1..5 => (1, pool.submit(successor_after_a_while, dice.below(300))),
+                _ => (0, pool.submit(fate, 0)),
+            })
+            .collect();
+        let mut order: Vec<usize> = (0..jobs.len()).collect();
+        for index in 0..order.len() {
+            order.swap(
+                index,
+                index + dice.below((jobs.len() - index) as u64) as usize,
+            );
+        }
+        // Twice: the second one finds it on its way out.
+        for index in order.iter().chain(&order) {
+            jobs[*index].1.abort();
+        }
+        for (how, handle) in jobs {
+            match handle.join() {
+                Err(JoinError::Cancelled) => {}
+                Ok(_) if how != 12 => {}
+                other => panic!("seed {seed:#x}, kind {how}: {other:?}"),
+            }
+        }
+    }
+    assert_eq!(pool.submit(fate, 3).join().unwrap(), 3);
+    drop(pool);
+    assert_nothing_is_left(&before);
+}
+
+fn a_hundred_pools_leave_nothing() {
+    let before = footprint();
+    for n in 0..100_u64 {
         let pool = pool(2);
         match n % 5 {
             0 => drop(pool), // never used

@@ -12,6 +12,7 @@ tests![
     parts: [queues_more_than_it_may_open],
     more_large_arguments_can_wait_than_files_may_be_open,
     large_payloads_fill_both_directions_at_once,
+    sixty_four_mebibytes_cross_both_ways_at_once_at_one_worker,
     bytes_cross_whole_at_every_length,
     a_large_argument_survives_its_worker_and_is_run_by_another,
     results_that_nobody_wants_leave_nothing,
@@ -54,6 +55,27 @@ fn large_payloads_fill_both_directions_at_once() {
         let expected = reversed(pattern(sizes[n % sizes.len()], n as u64));
         assert!(result.unwrap() == expected, "job {n}");
     }
+}
+
+/// While the worker hands over one result, the arguments of the next two are under way.
+fn sixty_four_mebibytes_cross_both_ways_at_once_at_one_worker() {
+    fn mark(mut bytes: Vec<u8>) -> Vec<u8> {
+        bytes
+            .iter_mut()
+            .step_by(4096)
+            .for_each(|byte| *byte ^= 0xff);
+        bytes
+    }
+    const LENGTH: usize = 64 * MIB;
+    let pool = pool(1);
+    let argument = |n: u8| vec![n; LENGTH];
+    let handles = [1, 2, 3].map(|n| pool.submit(mark, argument(n)));
+    for (n, handle) in (1..).zip(handles) {
+        let result = handle.join().unwrap();
+        assert!(result == mark(argument(n)), "job {n}");
+    }
+    let pid = pool.submit(|(): ()| process::id(), ()).join().unwrap();
+    assert_eq!(pool.worker_pids(), [pid], "the same worker");
 }
 
 fn bytes_cross_whole_at_every_length() {
