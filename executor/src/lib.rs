@@ -69,7 +69,7 @@ pub use pool::{
 #[cfg(all(target_os = "linux", not(loom)))]
 pub use pool::{
     ForkServer, JobPhases, Jobs, OnDeath, ProcessPool, ProcessPoolBuilder, ProcessPoolMetrics,
-    ProcessWork, ProcessWorkerMetrics,
+    ProcessWork, ProcessWorkerMetrics, SharedBytes,
 };
 pub use scheduler::{
     LocalExecutor, MultiBuilder, MultiExecutor, MultiHandle, SpawnGuard, SpawnHandle, StillRunning,

@@ -29,7 +29,7 @@ pub use executor::{Executor, Map, Portable, Shutdown};
 #[cfg(all(target_os = "linux", not(loom)))]
 pub use process::{
     ForkServer, JobPhases, Jobs, OnDeath, ProcessPool, ProcessPoolBuilder, ProcessPoolMetrics,
-    ProcessWork, ProcessWorkerMetrics,
+    ProcessWork, ProcessWorkerMetrics, SharedBytes,
 };
 pub use sequential::Sequential;
 pub use thread::{Scope, ScopedHandle, ThreadPool, ThreadPoolBuilder, TrySubmitError};

@@ -12,10 +12,14 @@
 //!           sender.
 //!           Next: `bell.rs`.
 
-use super::memory::{Counted, STOCK_FILES};
+use super::counted::Counted;
+use super::memory::{STOCK_FILES, Words};
+use super::sealed::Sealed;
+use super::shared_bytes::SharedBytes;
 use super::sys;
 use super::view::View;
 use super::wire::MAX_PAYLOAD;
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -28,7 +32,19 @@ const STALE_MESSAGES: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Arrival {
     place: Place,
+    /// Of what is in the memory.
     length: usize,
+    /// Taken out when it is opened.
+    along: RefCell<Vec<Along>>,
+}
+
+/// A piece that came along: where it belongs, and where it lies in its file.
+#[derive(Debug)]
+struct Along {
+    at: usize,
+    start: usize,
+    end: usize,
+    file: Counted,
 }
 
 #[derive(Debug)]
@@ -38,11 +54,37 @@ enum Place {
 }
 
 impl Arrival {
-    pub(super) fn len(&self) -> usize {
+    /// How many bytes there are to decode: what came along is not.
+    pub(super) fn weight(&self) -> usize {
         self.length
     }
 
-    /// A copy of the bytes from `from` on.
+    pub(super) fn has_along(&self) -> bool {
+        !self.along.borrow().is_empty()
+    }
+
+    /// What came along, and where it belongs: behind so many bytes of the rest. What is not sealed is
+    /// copied.
+    pub(super) fn open_along(&self) -> io::Result<Vec<(usize, SharedBytes)>> {
+        let open = |Along {
+                        at,
+                        start,
+                        end,
+                        file,
+                    }| {
+            let bytes = match Sealed::open(file, end) {
+                Ok(sealed) => SharedBytes::of(Arc::new(sealed)).slice(start..end),
+                Err(file) if file.file().metadata()?.len() < end as u64 => {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                Err(file) => sys::read_exact_at(file.file(), end - start, start)?.into(),
+            };
+            Ok((at, bytes))
+        };
+        self.along.take().into_iter().map(open).collect()
+    }
+
+    /// A copy of the bytes of the memory from `from` on.
     pub(super) fn read(&self, from: usize) -> io::Result<Vec<u8>> {
         let from = from.min(self.length);
         match &self.place {
@@ -72,14 +114,15 @@ impl Arrival {
 #[derive(Debug)]
 pub(super) enum Incoming {
     Bytes(Vec<u8>),
-    Memory(Arrival),
+    Memory(Box<Arrival>),
 }
 
 impl Incoming {
-    pub(super) fn len(&self) -> usize {
+    /// How many bytes there are to decode.
+    pub(super) fn weight(&self) -> usize {
         match self {
             Incoming::Bytes(bytes) => bytes.len(),
-            Incoming::Memory(arrival) => arrival.len(),
+            Incoming::Memory(arrival) => arrival.weight(),
         }
     }
 }
@@ -118,24 +161,50 @@ impl Views {
     ) -> io::Result<Arrival> {
         let nonsense = || io::Error::new(io::ErrorKind::InvalidData, "no such payload");
         for _ in 0..STALE_MESSAGES {
-            let mut bytes = [[0; 8]; 2];
-            let (count, fds) = sys::receive_with_fds(channel, bytes.as_flattened_mut())?;
-            if count != bytes.as_flattened().len() {
+            let mut words: Words = [[0; 8]; _];
+            let (count, fds) = sys::receive_with_fds(channel, words.as_flattened_mut())?;
+            let words = words.map(u64::from_ne_bytes);
+            let words = &words[..count / size_of::<u64>()];
+            let [there, name, places @ ..] = words else {
                 return Err(nonsense());
-            }
-            let [there, name] = bytes.map(u64::from_ne_bytes);
-            if there == number {
-                // Without its descriptor: we have too many open.
-                let file = fds
-                    .into_iter()
-                    .next()
-                    .ok_or_else(|| io::Error::from_raw_os_error(libc::EMFILE))?;
-                let file = Counted::new(file);
-                let place = match self.find(name, &file, length) {
+            };
+            if *there == number {
+                let mut files = fds.into_iter().map(Counted::new);
+                // Without its descriptors: we have too many open.
+                let mut next = || {
+                    files
+                        .next()
+                        .ok_or(io::Error::from_raw_os_error(libc::EMFILE))
+                };
+                let file = next()?;
+                let mut rest = length;
+                let along = places.chunks_exact(3).map(|place| {
+                    let [at, start, end] = [0, 1, 2].map(|word| place[word] as usize);
+                    let piece = end
+                        .checked_sub(start)
+                        .filter(|_| end <= isize::MAX as usize);
+                    rest = piece
+                        .and_then(|piece| rest.checked_sub(piece))
+                        .ok_or_else(nonsense)?;
+                    let file = next()?;
+                    Ok(Along {
+                        at,
+                        start,
+                        end,
+                        file,
+                    })
+                });
+                let along = along.collect::<io::Result<Vec<_>>>()?;
+                let length = rest;
+                let place = match self.find(*name, &file, length) {
                     Some(view) => Place::View(view),
                     None => Place::File(file),
                 };
-                return Ok(Arrival { place, length });
+                return Ok(Arrival {
+                    place,
+                    length,
+                    along: RefCell::new(along),
+                });
             }
         }
         Err(nonsense())
@@ -167,7 +236,7 @@ mod tests {
     use std::os::unix::fs::FileExt;
     use std::time::Instant;
 
-    fn holding(bytes: &[u8]) -> Memory {
+    fn holding(bytes: &[u8]) -> Box<Memory> {
         let mut memory = Memory::new().unwrap();
         memory.append(bytes).unwrap();
         memory

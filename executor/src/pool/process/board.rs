@@ -35,6 +35,7 @@
 
 use super::arrival::Incoming;
 use super::bell::{Bell, NOBODY};
+use super::memory::Along;
 use super::scene::{Laps, Scene};
 use super::slot::{SlotWord, State};
 use super::sys;
@@ -135,6 +136,8 @@ pub(super) struct Answer {
     /// Of a long result: dropped when it has been read.
     #[allow(dead_code)] // it goes with the answer, and that is all it does
     pub(super) loan: Option<Loan>,
+    /// What went along with the argument, to be dropped now.
+    pub(super) spent: Along,
 }
 
 /// The memory of a long result, which is the worker's. Dropped, the worker may use it again.

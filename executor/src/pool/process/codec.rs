@@ -13,15 +13,19 @@
 use super::arrival::Arrival;
 use super::memory::Memory;
 use super::panics::PanicText;
+use super::segments::Segments;
+use super::shared_bytes::with_arrived;
+use super::stream::Stream;
 use super::wire::{BODY, MAX_PAYLOAD, Payload};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::Any;
+use std::cell::Cell;
 use std::io;
 
 /// Where a long payload goes: an empty file in memory, or one that was used before. None: nowhere
 /// yet, it stays as bytes.
-pub(super) type Fresh<'stock> = dyn FnMut() -> io::Result<Option<Memory>> + 'stock;
+pub(super) type Fresh<'stock> = dyn FnMut() -> io::Result<Option<Box<Memory>>> + 'stock;
 
 /// A payload that arrived.
 #[derive(Clone, Copy)]
@@ -57,7 +61,9 @@ pub(super) fn pack<T: Serialize + 'static>(
         check_length(bytes.len() + Length::MOST)?;
         return pack_long(&[Length::of(bytes.len()).bytes(), bytes], fresh);
     }
-    carry(encode(value)?, fresh)
+    let mut trouble = None;
+    let packed = postcard::serialize_with_flavor(value, Stream::new(fresh, &mut trouble));
+    packed.map_err(|error| trouble.unwrap_or_else(|| error.to_string()))
 }
 
 /// Puts bytes into the form in which they cross.
@@ -82,20 +88,50 @@ fn pack_long(parts: &[&[u8]], fresh: &mut Fresh<'_>) -> Result<Payload, String> 
 }
 
 /// For those who always take a new one.
-pub(super) fn new_memory() -> io::Result<Option<Memory>> {
+pub(super) fn new_memory() -> io::Result<Option<Box<Memory>>> {
     Memory::new().map(Some)
 }
 
 /// Turns what crossed back into a value.
 pub(super) fn unpack<T: DeserializeOwned + 'static>(payload: Arrived<'_>) -> Result<T, String> {
     let mut value = None::<T>;
-    if let Some(bytes) = (&mut value as &mut dyn Any).downcast_mut::<Option<Vec<u8>>>() {
+    let in_pieces = matches!(payload, Arrived::Memory(memory) if memory.has_along());
+    if !in_pieces && let Some(bytes) = (&mut value as &mut dyn Any).downcast_mut() {
+        let bytes: &mut Option<Vec<u8>> = bytes;
         *bytes = Some(unpack_bytes(payload)?);
     }
     match (value, payload) {
         (Some(value), _) => Ok(value),
         (None, Arrived::Bytes(bytes)) => decode(bytes),
+        (None, Arrived::Memory(memory)) if memory.has_along() => unpack_along(memory),
         (None, Arrived::Memory(memory)) => decode(&said(memory.read(0))?),
+    }
+}
+
+/// Of a payload in several pieces.
+fn unpack_along<T: DeserializeOwned>(arrival: &Arrival) -> Result<T, String> {
+    let stream = said(arrival.read(0))?;
+    let along = said(arrival.open_along())?;
+    let mut segments = Vec::with_capacity(2 * along.len() + 1);
+    let mut from = 0;
+    for (at, piece) in &along {
+        let between = stream.get(from..*at).ok_or("a piece out of its place")?;
+        segments.extend([between, piece]);
+        from = *at;
+    }
+    segments.push(&stream[from..]);
+    let is_torn = Cell::new(false);
+    let arrived = along.iter().map(|(_, piece)| piece.clone()).collect();
+    let decoded = with_arrived(arrived, || {
+        let mut reader = postcard::Deserializer::from_flavor(Segments::new(&segments, &is_torn));
+        let value = T::deserialize(&mut reader)?;
+        Ok::<_, postcard::Error>((value, reader.finalize()?))
+    });
+    match decoded {
+        Ok((value, 0)) => Ok(value),
+        Ok((_, left)) => Err(format!("{left} bytes are left over")),
+        Err(_) if is_torn.get() => decode(&segments.concat()),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -104,7 +140,7 @@ fn unpack_bytes(payload: Arrived<'_>) -> Result<Vec<u8>, String> {
         Arrived::Bytes(bytes) => (Length::read(bytes), bytes.len()),
         Arrived::Memory(memory) => {
             let start = said(memory.read_start(Length::MOST))?;
-            (Length::read(&start), memory.len())
+            (Length::read(&start), memory.weight())
         }
     };
     let (length, prefix) = prefix.ok_or("its length is no number")?;
@@ -126,7 +162,7 @@ fn said<T>(result: io::Result<T>) -> Result<T, String> {
     result.map_err(|error| error.to_string())
 }
 
-fn check_length(length: usize) -> Result<(), String> {
+pub(super) fn check_length(length: usize) -> Result<(), String> {
     match length <= MAX_PAYLOAD {
         true => Ok(()),
         false => Err(format!(

@@ -429,7 +429,7 @@ impl Crew {
     }
 
     /// Memory for a long argument, if there is some that has been used before.
-    pub(super) fn spare(&mut self) -> Option<Memory> {
+    pub(super) fn spare(&mut self) -> Option<Box<Memory>> {
         self.stock.take()
     }
 

@@ -68,10 +68,10 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// How many bytes there are to decode.
+    /// How many bytes there are to decode, or to give back to the system.
     pub(super) fn weight(&self) -> usize {
         match self {
-            Outcome::Answer(answer) => answer.payload.len(),
+            Outcome::Answer(answer) => answer.payload.weight().max(answer.spent.len()),
             Outcome::Failed(_) | Outcome::Husk => 0,
         }
     }

@@ -25,7 +25,7 @@
 use super::arrival::{Incoming, Views};
 use super::board::{Answer, Board, Loan, Look, SLOTS};
 use super::job::{FIRST, Job, RemoteJob};
-use super::memory::Stock;
+use super::memory::{Along, Stock};
 use super::metrics::ProcessWork;
 use super::policy::Policy;
 use super::sys;
@@ -343,7 +343,10 @@ impl Member {
         } else {
             let board = self.board.clone();
             match self.views.receive(&self.channel, number, length) {
-                Ok(arrival) => (Incoming::Memory(arrival), Some(Loan { board, number })),
+                Ok(arrival) => (
+                    Incoming::Memory(Box::new(arrival)),
+                    Some(Loan { board, number }),
+                ),
                 Err(_) => return Some(Heard::Nonsense),
             }
         };
@@ -365,13 +368,16 @@ impl Member {
                 (stamps.laps, stamps.free_ns) = (laps, free_ns);
             }
         }
-        if let Payload::Memory(memory) = job.argument {
+        let mut spent = Along::default();
+        if let Payload::Memory(mut memory) = job.argument {
+            spent = memory.take_out_along();
             stock.put(memory, clock());
         }
         let answer = Answer {
             kind,
             payload,
             loan,
+            spent,
         };
         Some(Heard::Answer(job.remote, job.order, answer))
     }

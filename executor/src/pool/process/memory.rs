@@ -29,13 +29,16 @@
 //!           of, through jobs that are taken back.
 //!           Next: `arrival.rs`.
 
+use super::counted::Counted;
+use super::sealed::Sealed;
+use super::shared_bytes::SharedBytes;
 use super::sys;
 use super::view::View;
-use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// A stock holds no more bytes than this: two results of 32 MiB, or one of 64, and a little.
@@ -47,44 +50,44 @@ pub(super) const STOCK_FILES: usize = 8;
 /// A stock that was not used for so long goes back to the system.
 pub(super) const IDLE: Duration = Duration::from_secs(1);
 
-/// So many may exist in a process until [`Memory::may_wait`] says no: each is a descriptor, and of
-/// those the program has a thousand, as a rule, and other uses for them.
-const WAITING: usize = 128;
-
-/// How many files of payloads are open.
-static COUNT: AtomicUsize = AtomicUsize::new(0);
-
 /// The name of the next file.
 static NAMES: AtomicU64 = AtomicU64::new(1);
 
-/// A descriptor that is counted.
-#[derive(Debug)]
-pub(super) struct Counted(File);
+/// How many pieces may go along with a payload: one message takes all.
+pub(super) const ALONG: usize = sys::FDS_PER_MESSAGE - 1;
 
-impl Counted {
-    pub(super) fn new(file: OwnedFd) -> Counted {
-        // Relaxed, as everywhere: it is a number, and near enough.
-        COUNT.fetch_add(1, Ordering::Relaxed);
-        Counted(File::from(file))
-    }
+/// What goes along with a payload: pieces of it that are files of their own.
+#[derive(Debug, Default)]
+pub(super) struct Along(Vec<(Arc<Sealed>, Place)>);
 
-    pub(super) fn file(&self) -> &File {
-        &self.0
+/// Which piece, as it stands in the message.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// Where in the payload it belongs: behind so many bytes of the memory.
+    at: usize,
+    /// Where in its file it begins and ends.
+    start: usize,
+    end: usize,
+}
+
+impl Along {
+    pub(super) fn len(&self) -> usize {
+        let lengths = self.0.iter().map(|(_, place)| place.end - place.start);
+        lengths.sum()
     }
 }
 
-impl Drop for Counted {
-    fn drop(&mut self) {
-        COUNT.fetch_sub(1, Ordering::Relaxed);
-    }
-}
+/// A message's words: the job's number, the memory's name, and three for each piece that goes along.
+pub(super) type Words = [[u8; 8]; 2 + 3 * ALONG];
 
 /// See the file head.
 #[derive(Debug)]
 pub(super) struct Memory {
     file: Counted,
-    /// Of the payload.
+    /// Of what is in it.
     length: usize,
+    /// What goes along: not written here, but handed over with it.
+    along: Along,
     /// Of the file: all of it has its pages.
     filled: usize,
     /// What receivers know it by. 0: they need not, it has not been used before.
@@ -94,21 +97,17 @@ pub(super) struct Memory {
 
 impl Memory {
     /// An empty one.
-    pub(super) fn new() -> io::Result<Memory> {
+    pub(super) fn new() -> io::Result<Box<Memory>> {
         let file = sys::memory(c"tatkal-payload")?;
         sys::seal(&file, libc::F_SEAL_SHRINK | libc::F_SEAL_SEAL)?;
-        Ok(Memory {
+        Ok(Box::new(Memory {
             file: Counted::new(file),
             length: 0,
+            along: Along::default(),
             filled: 0,
             name: 0,
             view: None,
-        })
-    }
-
-    /// May one more be made for a job that only waits? Otherwise it is made when its turn comes.
-    pub(super) fn may_wait() -> bool {
-        COUNT.load(Ordering::Relaxed) < WAITING
+        }))
     }
 
     /// It will be written anew, and was used before: from now on it is mapped, if it `may_be`.
@@ -139,16 +138,52 @@ impl Memory {
         Ok(())
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.length
+    /// Has these bytes go along in their own file, as if they were appended. False: they cannot.
+    pub(super) fn take_along(&mut self, bytes: &SharedBytes) -> bool {
+        if self.along.0.len() == ALONG {
+            return false;
+        }
+        let Some((file, start)) = bytes.file() else {
+            return false;
+        };
+        let place = Place {
+            at: self.length,
+            start,
+            end: start + bytes.len(),
+        };
+        self.along.0.push((file, place));
+        true
     }
 
-    /// Hands a descriptor of it over, for job `number`. Never waits: `WouldBlock`, when the
-    /// channel is full.
+    /// Of the payload, with what goes along.
+    pub(super) fn len(&self) -> usize {
+        self.length + self.along.len()
+    }
+
+    /// Takes out what goes along, when its receiver has it: to be dropped where nobody waits for
+    /// that.
+    pub(super) fn take_out_along(&mut self) -> Along {
+        std::mem::take(&mut self.along)
+    }
+
+    /// Hands a descriptor of it over, for job `number`, and those of what goes along. Never waits:
+    /// `WouldBlock`, when the channel is full.
     pub(super) fn send(&self, channel: &OwnedFd, number: u64, wait: bool) -> io::Result<()> {
-        let message = [number.to_ne_bytes(), self.name.to_ne_bytes()];
-        let message = IoSlice::new(message.as_flattened());
-        sys::send(channel, &[message], &[self.file.file().as_fd()], wait)?;
+        let mut words: Words = [[0; 8]; _];
+        let mut count = 2;
+        words[0] = number.to_ne_bytes();
+        words[1] = self.name.to_ne_bytes();
+        let mut fds = [self.file.file().as_fd(); 1 + ALONG];
+        for (index, (file, place)) in self.along.0.iter().enumerate() {
+            // It has one, or it would not go along.
+            fds[1 + index] = file.file().ok_or(io::ErrorKind::InvalidInput)?.as_fd();
+            for word in [place.at, place.start, place.end] {
+                words[count] = (word as u64).to_ne_bytes();
+                count += 1;
+            }
+        }
+        let message = IoSlice::new(words[..count].as_flattened());
+        sys::send(channel, &[message], &fds[..1 + self.along.0.len()], wait)?;
         Ok(())
     }
 
@@ -163,7 +198,9 @@ impl Memory {
 /// Files to be used again.
 #[derive(Debug)]
 pub(super) struct Stock {
-    files: Vec<Memory>,
+    // Boxed, as everywhere: a job carries its argument about.
+    #[allow(clippy::vec_box)]
+    files: Vec<Box<Memory>>,
     bytes: usize,
     /// May they be mapped? Not where address space is limited: that is for the jobs.
     maps: bool,
@@ -182,7 +219,7 @@ impl Stock {
     }
 
     /// One that was used before: the last one.
-    pub(super) fn take(&mut self) -> Option<Memory> {
+    pub(super) fn take(&mut self) -> Option<Box<Memory>> {
         let mut memory = self.files.pop()?;
         self.bytes -= memory.filled;
         memory.reuse(self.maps);
@@ -190,7 +227,8 @@ impl Stock {
     }
 
     /// One that its receiver has read.
-    pub(super) fn put(&mut self, memory: Memory, now: Instant) {
+    pub(super) fn put(&mut self, memory: Box<Memory>, now: Instant) {
+        debug_assert!(memory.along.0.is_empty());
         self.since = now;
         match self.files.len() < STOCK_FILES && self.bytes + memory.filled <= STOCK_BYTES {
             true => {
@@ -219,6 +257,6 @@ impl Stock {
 
 impl Drop for Stock {
     fn drop(&mut self) {
-        self.files.drain(..).for_each(Memory::give_back);
+        self.files.drain(..).for_each(|memory| memory.give_back());
     }
 }

@@ -17,9 +17,9 @@
 //!
 //! Reading order:
 //! - what is shared: `sys.rs`, `sys/process.rs` and `sys/pages.rs` (system calls), `wire.rs` (kinds and payloads),
-//!   `view.rs`, `memory.rs` and `arrival.rs` (long payloads), `bell.rs` and `slot.rs` (the two protocols of shared memory),
+//!   `counted.rs`, `view.rs`, `sealed.rs`, `shared_bytes.rs`, `memory.rs` and `arrival.rs` (long payloads), `bell.rs` and `slot.rs` (the two protocols of shared memory),
 //!   `scene.rs` (what a dead worker was doing), `board.rs` (jobs and answers in it), `image.rs`
-//!   (whose code is known), `panics.rs`, `limits.rs`, `codec.rs` (values as payloads), `entry.rs`
+//!   (whose code is known), `panics.rs`, `limits.rs`, `stream.rs`, `segments.rs` and `codec.rs` (values as payloads), `entry.rs`
 //!   (a job's code as an address), `control.rs` (what pool and server say)
 //! - the other processes: `worker.rs`, `server.rs`, `fork_server.rs` (how a program starts it)
 //! - the pool: `policy.rs` (what was agreed), `metrics.rs` (what was done), `stamps.rs`
@@ -34,6 +34,7 @@ mod board;
 mod builder;
 mod codec;
 mod control;
+mod counted;
 mod crew;
 mod entry;
 mod fork_server;
@@ -49,11 +50,15 @@ mod panics;
 mod policy;
 mod pool;
 mod scene;
+mod sealed;
+mod segments;
 mod server;
 mod setup;
 mod shared;
+mod shared_bytes;
 mod slot;
 mod stamps;
+mod stream;
 mod sys;
 mod view;
 mod waiter;
@@ -65,3 +70,4 @@ pub use fork_server::ForkServer;
 pub use metrics::{JobPhases, ProcessPoolMetrics, ProcessWork, ProcessWorkerMetrics};
 pub use policy::OnDeath;
 pub use pool::{Jobs, ProcessPool};
+pub use shared_bytes::SharedBytes;

@@ -23,11 +23,11 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-/// Descriptors one message may carry. A fork request carries four.
-const FDS_PER_MESSAGE: usize = 4;
+/// Descriptors one message may carry. A fork request carries four, a long payload up to all.
+pub(super) const FDS_PER_MESSAGE: usize = 16;
 
 /// Room for the control data of `FDS_PER_MESSAGE` descriptors, aligned as `cmsghdr` asks.
-type ControlBuffer = [u64; 8];
+type ControlBuffer = [u64; 10];
 
 /// Calls until the answer is not `EINTR`, and turns -1 into the error it stands for.
 fn retry(mut call: impl FnMut() -> isize) -> io::Result<usize> {
@@ -88,7 +88,7 @@ pub(super) fn send(
         "{} descriptors in one message",
         fds.len()
     );
-    let mut control: ControlBuffer = [0; 8];
+    let mut control = ControlBuffer::default();
     // SAFETY: all zero is a valid, empty msghdr.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
     // An IoSlice is guaranteed to have the layout of an iovec; sendmsg only reads through it.
@@ -120,7 +120,7 @@ pub(super) fn receive_with_fds(
     socket: &OwnedFd,
     buffer: &mut [u8],
 ) -> io::Result<(usize, Vec<OwnedFd>)> {
-    let mut control: ControlBuffer = [0; 8];
+    let mut control = ControlBuffer::default();
     let mut part = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
         iov_len: buffer.len(),
@@ -276,6 +276,8 @@ fn memfd(name: &CStr, flags: libc::c_uint) -> io::Result<OwnedFd> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     Read,
+    /// Of a file that nobody writes to. (Older kernels map such a one in no other way.)
+    ReadPrivate,
     /// Reading too. Every page is made present in the mapping.
     Write,
 }
@@ -294,6 +296,7 @@ pub(super) fn map_shared(fd: &OwnedFd, length: usize) -> io::Result<NonNull<u8>>
 pub(super) fn map(file: &File, length: usize, access: Access) -> io::Result<NonNull<u8>> {
     match access {
         Access::Read => map_with(file, length, libc::PROT_READ, libc::MAP_SHARED),
+        Access::ReadPrivate => map_with(file, length, libc::PROT_READ, libc::MAP_PRIVATE),
         Access::Write => {
             let access = libc::PROT_READ | libc::PROT_WRITE;
             map_with(file, length, access, libc::MAP_SHARED | libc::MAP_POPULATE)

@@ -10,7 +10,7 @@
 //! Measured  a MiB, us: memcpy 38, to or from a view 40 and 37, pwrite 68, pread 60; pwrite to a new
 //!           file 195; a new mapping at every use 86 with the copy.
 //! Cost      a system call, and one page fault for each page (16 at a time when reading), once.
-//! Source    mmap(2), memfd_create(2), F_ADD_SEALS in fcntl(2). Next: `memory.rs`.
+//! Source    mmap(2), memfd_create(2), F_ADD_SEALS in fcntl(2). Next: `sealed.rs`.
 
 use super::sys;
 use std::fs::File;

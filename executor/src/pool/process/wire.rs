@@ -10,7 +10,7 @@
 //!
 //! Holds     W1 a payload is never longer than `MAX_PAYLOAD`, checked before anything is allocated
 //!           for it; W2 numbers are in native order: both ends are one program.
-//!           Next: `memory.rs`.
+//!           Next: `counted.rs`.
 
 use super::memory::Memory;
 
@@ -60,7 +60,7 @@ impl Kind {
 #[derive(Debug)]
 pub(super) enum Payload {
     Bytes(Vec<u8>),
-    Memory(Memory),
+    Memory(Box<Memory>),
 }
 
 impl Payload {

@@ -148,7 +148,7 @@ struct Desk {
     views: RefCell<Views>,
     /// And of long results, each with the number of the job whose result it was: to be used again
     /// when the pool has read that.
-    lent: RefCell<Vec<(u64, Memory)>>,
+    lent: RefCell<Vec<(u64, Box<Memory>)>>,
     stock: RefCell<Stock>,
 }
 
@@ -186,7 +186,8 @@ impl Desk {
             NOBODY => {}
             _ => return Err(io::Error::other("nonsense in a bell")),
         }
-        if let Payload::Memory(memory) = payload {
+        if let Payload::Memory(mut memory) = payload {
+            drop(memory.take_out_along());
             let mut lent = self.lent.borrow_mut();
             // Later, the slot will not tell any more.
             lent.retain(|(older, _)| older + SLOTS as u64 > number);
@@ -198,7 +199,7 @@ impl Desk {
     }
 
     /// A file to be used again, if there is one.
-    fn take_spare(&self) -> Option<Memory> {
+    fn take_spare(&self) -> Option<Box<Memory>> {
         self.take_back();
         self.stock.borrow_mut().take()
     }

@@ -16,12 +16,12 @@ use crate::block_on::refuse_if_entered;
 use crate::error::{Crossing, JoinError};
 use crate::pool::executor::{Portable, refuse_captures};
 use crate::pool::process::codec::{new_memory, pack, panicked};
+use crate::pool::process::counted::Counted;
 use crate::pool::process::crew::Phase;
 use crate::pool::process::entry::Entry;
 use crate::pool::process::fork_server;
 use crate::pool::process::job::{Job, Outcome, RemoteJob, unknown_code};
 use crate::pool::process::measure::Measured;
-use crate::pool::process::memory::Memory;
 use crate::pool::process::panics::catch;
 use crate::pool::process::policy::Terms;
 use crate::pool::process::shared::Link;
@@ -184,7 +184,7 @@ impl ProcessPool {
         };
         let mut fresh = || match lock(&self.shared.crew).spare() {
             Some(memory) => Ok(Some(memory)),
-            None if Memory::may_wait() => new_memory(),
+            None if Counted::may_wait() => new_memory(),
             None => Ok(None),
         };
         let reason = match catch(|| pack(argument, &mut fresh)) {
