@@ -20,7 +20,15 @@ tests![
 
 /// The server closes a pool's line a moment after the pool has.
 fn assert_nothing_is_left(before: &Footprint) {
-    until("the footprint of the start", || footprint() == *before);
+    let start = Instant::now();
+    while footprint() != *before {
+        let now = footprint();
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "{before:?} became {now:?}"
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// A job that ends in one of many ways, the first of which is a result.
