@@ -16,9 +16,10 @@
 //! Holds     I1 an event that arrives between a task's `look` and its `note` is not used up: its
 //!              number is another. (Otherwise: the call says WouldBlock, bytes arrive, their event is
 //!              wiped out, and an edge-triggered OS never speaks again.)
-//!           I2 a waker is stored only while nothing is announced that is not used up, decided under
-//!              the lock that `mark` announces under: so no mark falls between the look and the
-//!              store. Nor is it stored in a doubt that nobody will end.
+//!           I2 a waker is stored only while nothing has been announced since its task's look, decided
+//!              under the lock that `mark` announces under: so no mark falls between the look and the
+//!              store, and what the look said still holds. (Others may store their notes meanwhile.
+//!              An event that one of them used up halfway, and went away in doubt, is nobody's.)
 //!           I3 every live waiter is woken by the next mark that concerns it.
 //!           I4 a doubt ends by a mark, by a task that is told by the OS that nothing is left, or by
 //!              `end_doubt`, which wakes the waiters. (A second reader may overwrite "in doubt" by
@@ -96,10 +97,11 @@ impl Readiness {
 
     /// (3) Leaves a waker for the next event in `direction`.
     ///
-    /// In doubt: the caller has seen to it that the doubt will end. `arm` asks the OS for that event;
-    /// it is called, under the lock, with a oneshot backend only.
+    /// `seen` is what the caller looked at: used up, or in a doubt that it has seen to will end. `arm`
+    /// asks the OS for that event; it is called, under the lock, with a oneshot backend only.
     pub(crate) fn wait(
         &self,
+        seen: Seen,
         direction: Direction,
         waker: &Waker,
         arming: Arming,
@@ -110,7 +112,7 @@ impl Readiness {
         let mut wakes = Wakes::default();
         let mut waits = lock(&self.waits);
         // `mark` announces under this lock (I2).
-        if let Look::Ready(_) = self.look(direction) {
+        if !self.side(direction).is_still(seen) {
             return Ok(Waiting::TryAgain);
         }
         if arming == Arming::Oneshot && !waits.armed.contains(direction) {
@@ -152,7 +154,7 @@ impl Readiness {
     pub(super) fn end_doubt(&self, wakes: &mut Wakes) {
         let mut waits = lock(&self.waits);
         match self.read.look() {
-            Look::Spent => return,
+            Look::Spent(_) => return,
             Look::InDoubt { .. } => self.read.force(),
             Look::Ready(_) => {}
         }
@@ -200,8 +202,7 @@ mod tests {
 
     fn seen(source: &Readiness, direction: Direction) -> Seen {
         match source.look(direction) {
-            Look::Ready(seen) | Look::InDoubt { seen, .. } => seen,
-            Look::Spent => panic!("spent"),
+            Look::Ready(seen) | Look::InDoubt { seen, .. } | Look::Spent(seen) => seen,
         }
     }
 
@@ -222,8 +223,24 @@ mod tests {
 
     fn wait(source: &Readiness, direction: Direction, waker: &Waker) -> Waiting {
         source
-            .wait(direction, waker, Arming::Edge, |_| unreachable!())
+            .wait(
+                seen(source, direction),
+                direction,
+                waker,
+                Arming::Edge,
+                |_| unreachable!(),
+            )
             .unwrap()
+    }
+
+    fn wait_oneshot(
+        source: &Readiness,
+        direction: Direction,
+        waker: &Waker,
+        arm: impl FnOnce(Interest) -> io::Result<()>,
+    ) -> io::Result<Waiting> {
+        let seen = seen(source, direction);
+        source.wait(seen, direction, waker, Arming::Oneshot, arm)
     }
 
     #[test]
@@ -239,9 +256,11 @@ mod tests {
     #[test]
     fn an_event_between_the_clear_and_the_registration_is_kept() {
         let source = idle();
+        let looked = seen(&source, Direction::Read);
         source.mark(Ready::READABLE, Arming::Edge, &mut Wakes::default());
         let (woken, waker) = counter();
-        assert_eq!(wait(&source, Direction::Read, &waker), Waiting::TryAgain);
+        let waiting = source.wait(looked, Direction::Read, &waker, Arming::Edge, |_| Ok(()));
+        assert_eq!(waiting.unwrap(), Waiting::TryAgain);
         assert_eq!(count(&woken), 0);
     }
 
@@ -326,7 +345,7 @@ mod tests {
                 armed.push(interest);
                 Ok(())
             };
-            source.wait(direction, waker, Arming::Oneshot, arm).unwrap();
+            wait_oneshot(&source, direction, waker, arm).unwrap();
         }
         let read = Interest::from(Direction::Read);
         assert_eq!(armed, [read, read.with(Direction::Write)]);
@@ -336,17 +355,11 @@ mod tests {
         assert_eq!((count(&reader), count(&writer)), (1, 1));
         // The writer finds nothing, and arms again for itself alone.
         let mut again = None;
-        source
-            .wait(
-                Direction::Write,
-                &writer_waker,
-                Arming::Oneshot,
-                |interest| {
-                    again = Some(interest);
-                    Ok(())
-                },
-            )
-            .unwrap();
+        wait_oneshot(&source, Direction::Write, &writer_waker, |interest| {
+            again = Some(interest);
+            Ok(())
+        })
+        .unwrap();
         assert_eq!(again, Some(Interest::from(Direction::Write)));
     }
 
@@ -354,7 +367,7 @@ mod tests {
     fn an_arming_that_fails_stores_no_waker() {
         let source = idle();
         let (woken, waker) = counter();
-        let refused = source.wait(Direction::Read, &waker, Arming::Oneshot, |_| {
+        let refused = wait_oneshot(&source, Direction::Read, &waker, |_| {
             Err(io::Error::from(io::ErrorKind::PermissionDenied))
         });
         assert!(refused.is_err());

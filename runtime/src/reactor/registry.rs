@@ -249,17 +249,18 @@ impl Registration {
         put_off: impl Fn(&Arc<Registry>, Doubt, bool) -> bool,
     ) -> Poll<io::Result<Seen>> {
         loop {
-            match self.source.look(direction) {
+            let seen = match self.source.look(direction) {
                 Look::Ready(seen) if seen.is_orphaned() => return Poll::Ready(Err(orphaned())),
                 Look::Ready(seen) => return Poll::Ready(Ok(seen)),
                 Look::InDoubt { seen, listed } => {
                     if !self.put_off(seen, listed, direction, &put_off) {
                         return Poll::Ready(Ok(seen));
                     }
+                    seen
                 }
-                Look::Spent => {}
-            }
-            match self.wait(cx, direction, fd)? {
+                Look::Spent(seen) => seen,
+            };
+            match self.wait(cx, seen, direction, fd)? {
                 Waiting::Stored => return Poll::Pending,
                 Waiting::TryAgain => {}
             }
@@ -287,13 +288,14 @@ impl Registration {
     fn wait(
         &self,
         cx: &mut Context<'_>,
+        seen: Seen,
         direction: Direction,
         fd: BorrowedFd<'_>,
     ) -> io::Result<Waiting> {
         let selector = self.registry.selector();
         let arm = |interest| selector.rearm(fd, self.token, interest);
         self.source
-            .wait(direction, cx.waker(), selector.arming(), arm)
+            .wait(seen, direction, cx.waker(), selector.arming(), arm)
     }
 
     /// What the system call came to, after `poll_ready` said that it was worth trying.

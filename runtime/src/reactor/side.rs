@@ -110,7 +110,7 @@ pub(super) enum Look {
         seen: Seen,
         listed: bool,
     },
-    Spent,
+    Spent(Seen),
 }
 
 /// `used`, unpacked.
@@ -207,7 +207,7 @@ impl Side {
             let listed = used & LISTED != 0;
             Look::InDoubt { seen, listed }
         } else {
-            Look::Spent
+            Look::Spent(seen)
         }
     }
 
@@ -254,7 +254,7 @@ mod tests {
     fn seen(side: &Side) -> Seen {
         match side.look() {
             Look::Ready(seen) | Look::InDoubt { seen, .. } => seen,
-            Look::Spent => panic!("spent"),
+            Look::Spent(_) => panic!("spent"),
         }
     }
 
@@ -362,7 +362,7 @@ mod tests {
         for _ in 0..100 {
             side.announce(false, false);
             note(&side, Moved::Part);
-            assert!(matches!(side.look(), Look::Spent));
+            assert!(matches!(side.look(), Look::Spent(_)));
         }
     }
 }

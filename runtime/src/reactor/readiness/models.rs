@@ -37,15 +37,19 @@ fn read_all(source: &Readiness, socket: &Socket, wanted: usize) {
     let waker = Waker::from(std::sync::Arc::new(Unparker(parker.unparker())));
     let mut got = 0;
     while got < wanted {
-        if let Look::Ready(seen) = source.look(Direction::Read) {
-            match socket.read() {
-                Some(bytes) => got += bytes,
-                None => source.note(seen, Direction::Read, Moved::Nothing),
+        let seen = match source.look(Direction::Read) {
+            Look::Ready(seen) => {
+                match socket.read() {
+                    Some(bytes) => got += bytes,
+                    None => source.note(seen, Direction::Read, Moved::Nothing),
+                }
+                continue;
             }
-            continue;
-        }
+            Look::InDoubt { .. } => panic!("nobody notes a full read"),
+            Look::Spent(seen) => seen,
+        };
         let waiting = source
-            .wait(Direction::Read, &waker, Arming::Edge, |_| Ok(()))
+            .wait(seen, Direction::Read, &waker, Arming::Edge, |_| Ok(()))
             .unwrap();
         if waiting == Waiting::Stored {
             parker.park();
@@ -118,7 +122,7 @@ fn a_doubt_is_not_lost_between_two_readers() {
         let waker = Waker::from(std::sync::Arc::new(Unparker(parker.unparker())));
         let mut doubt = None;
         loop {
-            match source.look(Direction::Read) {
+            let seen = match source.look(Direction::Read) {
                 Look::Ready(seen) => {
                     source.note(seen, Direction::Read, socket.read_one());
                     continue;
@@ -126,10 +130,11 @@ fn a_doubt_is_not_lost_between_two_readers() {
                 Look::InDoubt { seen, .. } => {
                     doubt = Some(seen);
                     source.list(Direction::Read);
+                    seen
                 }
-                Look::Spent => {}
-            }
-            let stored = source.wait(Direction::Read, &waker, Arming::Edge, |_| Ok(()));
+                Look::Spent(seen) => seen,
+            };
+            let stored = source.wait(seen, Direction::Read, &waker, Arming::Edge, |_| Ok(()));
             if stored.unwrap() == Waiting::TryAgain {
                 continue;
             }
@@ -155,6 +160,69 @@ fn a_doubt_is_not_lost_between_two_readers() {
     });
 }
 
+/// A task on a thread that drives nothing: it reads until it may wait, as `Registration::poll_ready`
+/// has it there. True: its waker is stored.
+fn read_until_it_waits(source: &Readiness, socket: &Socket, waker: &Waker) {
+    loop {
+        let seen = match source.look(Direction::Read) {
+            Look::Ready(seen) | Look::InDoubt { seen, .. } => {
+                source.note(seen, Direction::Read, socket.read_one());
+                continue;
+            }
+            Look::Spent(seen) => seen,
+        };
+        let stored = source.wait(seen, Direction::Read, waker, Arming::Edge, |_| Ok(()));
+        if stored.unwrap() == Waiting::Stored {
+            return;
+        }
+    }
+}
+
+/// Workers, none of which drives: an event comes, another reader takes the first of two bytes and goes
+/// away in doubt, all while the one that stays is about to wait. Nobody would end that doubt.
+#[test]
+fn nobody_waits_in_a_doubt_that_came_after_its_look() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let source = Readiness {
+            read: Side::with_tries(0),
+            ..Readiness::new()
+        };
+        let shared = Arc::new((source, Socket(AtomicUsize::new(0))));
+        let woken = Arc::new(AtomicUsize::new(0));
+        let stays = {
+            let (shared, woken) = (shared.clone(), woken.clone());
+            loom::thread::spawn(move || {
+                let waker = Waker::from(std::sync::Arc::new(Count(woken)));
+                read_until_it_waits(&shared.0, &shared.1, &waker);
+            })
+        };
+        let (source, socket) = &*shared;
+        socket.0.fetch_add(2, Ordering::AcqRel);
+        let mut wakes = Wakes::default();
+        source.mark(Ready::READABLE, Arming::Edge, &mut wakes);
+        wakes.call();
+        if let Look::Ready(seen) = source.look(Direction::Read) {
+            source.note(seen, Direction::Read, socket.read_one());
+        }
+        stays.join().unwrap();
+        let left = socket.0.load(Ordering::Relaxed);
+        assert!(
+            left == 0 || woken.load(Ordering::Relaxed) == 1,
+            "{left} left, and nobody reads"
+        );
+    });
+}
+
+struct Count(Arc<AtomicUsize>);
+
+impl Wake for Count {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 fn find_nothing(source: &Readiness, direction: Direction) {
     match source.look(direction) {
         Look::Ready(seen) => source.note(seen, direction, Moved::Nothing),
@@ -175,7 +243,7 @@ fn halves_that_find_nothing_at_once_do_not_undo_each_other() {
         find_nothing(&source, Direction::Read);
         writer.join().unwrap();
         for direction in [Direction::Read, Direction::Write] {
-            assert!(matches!(source.look(direction), Look::Spent));
+            assert!(matches!(source.look(direction), Look::Spent(_)));
         }
     });
 }
