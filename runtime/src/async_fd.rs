@@ -27,6 +27,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
 use tatkal_executor::budget;
 
+/// What a read of a byte stream brought.
+pub(crate) struct Received {
+    pub(crate) count: usize,
+    /// It ended where it did for a reason of its own, and there may be more.
+    pub(crate) is_cut: bool,
+}
+
 /// An object with a descriptor, and tasks that wait for it to become readable or writable.
 ///
 /// For pipes, character devices, sockets of other libraries: whatever `epoll` takes. It does not
@@ -166,25 +173,38 @@ impl<T: AsFd> Async<T> {
         self.poll_op(cx, direction, op, |_| None)
     }
 
-    /// `poll_io` for byte streams. `full` is how much `op` would move at most: if it moved less,
-    /// there is no more for now, and the call that would only say `WouldBlock` is saved; if a read
-    /// moved as much, nobody knows, and perhaps that is saved too (`reactor/side.rs`).
+    /// `poll_io` for byte streams: reads at most `full` bytes. If it were less, there is no more for
+    /// now, and the call that would only say `WouldBlock` is saved; if as many, or if the read was
+    /// cut, nobody knows, and perhaps that is saved too (`reactor/side.rs`).
     ///
     /// (epoll(7), question 9. The end of the stream is not missed: it is a flag of its own in the
     /// readiness, and that one is never cleared.)
     #[inline]
-    pub(crate) fn poll_stream(
+    pub(crate) fn poll_receive(
         &self,
         cx: &mut Context<'_>,
-        direction: Direction,
+        full: usize,
+        op: impl FnMut(&T) -> io::Result<Received>,
+    ) -> Poll<io::Result<usize>> {
+        let moved = |received: &Received| match *received {
+            Received { count: 0, .. } => None,
+            Received { count, is_cut } if count < full && !is_cut => Some(Moved::Part),
+            _ => Some(Moved::All),
+        };
+        let received = self.poll_op(cx, Direction::Read, op, moved);
+        received.map_ok(|received| received.count)
+    }
+
+    /// The same for writing: if it was less than `full`, there is no room for more.
+    #[inline]
+    pub(crate) fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
         full: usize,
         op: impl FnMut(&T) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        self.poll_op(cx, direction, op, |moved| match *moved {
-            0 => None,
-            moved if moved < full => Some(Moved::Part),
-            _ if direction == Direction::Read => Some(Moved::All),
-            _ => None,
+        self.poll_op(cx, Direction::Write, op, |sent| {
+            (*sent > 0 && *sent < full).then_some(Moved::Part)
         })
     }
 

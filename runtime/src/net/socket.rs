@@ -3,12 +3,13 @@
 //! What std cannot do: its `connect` blocks, its `bind` has a fixed and short backlog, and its
 //! `accept` needs a second system call to make the new socket non-blocking. Next: `breather.rs`.
 
+use crate::async_fd::Received;
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, acceptfrom_with, bind,
-    connect, listen, socket_with, sockopt,
+    AddressFamily, RecvAncillaryBuffer, RecvFlags, ReturnFlags, SocketAddrAny, SocketAddrUnix,
+    SocketFlags, SocketType, acceptfrom_with, bind, connect, listen, recvmsg, socket_with, sockopt,
 };
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -61,6 +62,17 @@ pub(super) fn unix_connected(path: &Path) -> io::Result<OwnedFd> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
     connect(&socket, &SocketAddrUnix::new(path)?)?;
     Ok(socket)
+}
+
+/// Reads from a Unix stream. A message that came with descriptors or credentials ends a read, whatever
+/// is behind it. (We have no room for these: they are dropped.)
+pub(super) fn receive(socket: impl AsFd, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
+    let mut no_room = RecvAncillaryBuffer::default();
+    let message = recvmsg(socket, buffers, &mut no_room, RecvFlags::empty())?;
+    Ok(Received {
+        count: message.bytes,
+        is_cut: message.flags.contains(ReturnFlags::CTRUNC),
+    })
 }
 
 /// The next connection of a listener, and who it is from.

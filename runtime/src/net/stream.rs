@@ -4,6 +4,16 @@
 //! types differ in nothing but their names. The stream has an `io: Async<std's stream>` and a
 //! `shutdown`. Next: `tcp.rs`.
 
+use crate::async_fd::Received;
+use std::io::{self, IoSliceMut};
+
+/// How a std stream is read.
+pub(super) trait Receive {
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<Received>;
+
+    fn receive_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Received>;
+}
+
 macro_rules! byte_stream {
     ($stream:ty, $std:ty) => {
         impl AsyncRead for &$stream {
@@ -13,8 +23,7 @@ macro_rules! byte_stream {
                 buffer: &mut [u8],
             ) -> Poll<io::Result<usize>> {
                 let full = buffer.len();
-                let read = |mut io: &$std| io.read(buffer);
-                self.io.poll_stream(cx, Direction::Read, full, read)
+                self.io.poll_receive(cx, full, |io| io.receive(buffer))
             }
 
             fn poll_read_vectored(
@@ -23,8 +32,8 @@ macro_rules! byte_stream {
                 buffers: &mut [IoSliceMut<'_>],
             ) -> Poll<io::Result<usize>> {
                 let full = buffers.iter().map(|buffer| buffer.len()).sum();
-                let read = |mut io: &$std| io.read_vectored(buffers);
-                self.io.poll_stream(cx, Direction::Read, full, read)
+                self.io
+                    .poll_receive(cx, full, |io| io.receive_vectored(buffers))
             }
         }
 
@@ -35,8 +44,7 @@ macro_rules! byte_stream {
                 bytes: &[u8],
             ) -> Poll<io::Result<usize>> {
                 let write = |mut io: &$std| io.write(bytes);
-                self.io
-                    .poll_stream(cx, Direction::Write, bytes.len(), write)
+                self.io.poll_send(cx, bytes.len(), write)
             }
 
             fn poll_write_vectored(
@@ -46,7 +54,7 @@ macro_rules! byte_stream {
             ) -> Poll<io::Result<usize>> {
                 let full = buffers.iter().map(|buffer| buffer.len()).sum();
                 let write = |mut io: &$std| io.write_vectored(buffers);
-                self.io.poll_stream(cx, Direction::Write, full, write)
+                self.io.poll_send(cx, full, write)
             }
 
             /// Nothing to do: the kernel sends what it was given.

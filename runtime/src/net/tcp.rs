@@ -4,9 +4,8 @@ use super::breather::Breather;
 use super::lookup::{ToSocketAddrs, lookup, no_address};
 use super::socket;
 use super::split::{self, Duplex, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
-use super::stream::byte_stream;
-use crate::async_fd::Async;
-use crate::reactor::Direction;
+use super::stream::{Receive, byte_stream};
+use crate::async_fd::{Async, Received};
 use crate::time::Sleep;
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -301,6 +300,22 @@ impl TcpStream {
 }
 
 byte_stream!(TcpStream, std::net::TcpStream);
+
+/// What cuts a read here, a byte out of band, is told by the reactor (`URGENT`).
+impl Receive for std::net::TcpStream {
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        (&*self).read(buffer).map(whole)
+    }
+
+    fn receive_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
+        (&*self).read_vectored(buffers).map(whole)
+    }
+}
+
+fn whole(count: usize) -> Received {
+    let is_cut = false;
+    Received { count, is_cut }
+}
 
 impl AsFd for TcpListener {
     fn as_fd(&self) -> BorrowedFd<'_> {

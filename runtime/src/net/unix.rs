@@ -6,12 +6,11 @@
 use super::breather::Breather;
 use super::socket;
 use super::split::{self, Duplex, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
-use super::stream::byte_stream;
-use crate::async_fd::Async;
+use super::stream::{Receive, byte_stream};
+use crate::async_fd::{Async, Received};
 use crate::blocking::spawn_blocking;
-use crate::reactor::Direction;
 use futures_io::{AsyncRead, AsyncWrite};
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{self as std_unix, SocketAddr};
@@ -232,6 +231,16 @@ impl UnixStream {
 }
 
 byte_stream!(UnixStream, std_unix::UnixStream);
+
+impl Receive for std_unix::UnixStream {
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        socket::receive(self, &mut [IoSliceMut::new(buffer)])
+    }
+
+    fn receive_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
+        socket::receive(self, buffers)
+    }
+}
 
 /// A Unix socket for datagrams, which arrive whole and in order.
 ///

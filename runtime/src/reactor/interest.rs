@@ -49,6 +49,8 @@ impl Ready {
     pub(crate) const WRITE_CLOSED: Ready = Ready(1 << 3);
     /// Not from the OS: the reactor is gone, and no event will ever come.
     pub(crate) const ORPHANED: Ready = Ready(1 << 4);
+    /// There is a byte out of band, at which reads end early.
+    pub(crate) const URGENT: Ready = Ready(1 << 5);
 
     #[must_use]
     pub(crate) const fn and(self, other: Ready) -> Ready {

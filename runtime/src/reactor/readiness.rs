@@ -30,7 +30,7 @@
 
 use super::interest::{Direction, Interest, Ready};
 use super::poller::Arming;
-use super::side::{Look, Moved, Seen, Side};
+use super::side::{self, Look, Moved, Seen, Side};
 use super::waiters::Waiters;
 use super::wakes::Wakes;
 use crate::sync::{Mutex, lock};
@@ -135,9 +135,11 @@ impl Readiness {
         for direction in [Direction::Read, Direction::Write] {
             let concerned = ready.intersects(Ready::concerning(direction));
             if concerned {
-                let closed = ready.intersects(Ready::closing(direction));
-                let orphaned = ready.intersects(Ready::ORPHANED);
-                self.side(direction).announce(closed, orphaned);
+                let flag = |said, flag| if ready.intersects(said) { flag } else { 0 };
+                let closed = flag(Ready::closing(direction), side::CLOSED);
+                let orphaned = flag(Ready::ORPHANED, side::ORPHANED);
+                let urgent = flag(Ready::URGENT, side::URGENT);
+                self.side(direction).announce(closed | orphaned | urgent);
             }
             if concerned || disarmed {
                 waits.tasks.take(direction, wakes);

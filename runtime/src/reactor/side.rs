@@ -61,15 +61,17 @@ pub(super) struct Side {
     used: AtomicU64,
 }
 
-// The flags of `said`. 61 bits of count do not run over in the life of a machine, nor do 52.
-const SAID_BITS: u32 = 3;
+// The flags of `said`. 60 bits of count do not run over in the life of a machine, nor do 52.
+const SAID_BITS: u32 = 4;
 /// For ever: a connection that has ended never un-ends. Ready whatever is used up, because an
 /// edge-triggered OS announces the end once, perhaps together with the last bytes.
-const CLOSED: u64 = 1;
+pub(super) const CLOSED: u64 = 1;
 /// Not from the OS: the reactor is gone, and no event will ever come.
-const ORPHANED: u64 = 1 << 1;
+pub(super) const ORPHANED: u64 = 1 << 1;
 /// Not from the OS: a doubt was ended.
 const FORCED: u64 = 1 << 2;
+/// For ever: there was a byte out of band. A read ends at its mark, so a short one says nothing.
+pub(super) const URGENT: u64 = 1 << 3;
 
 /// What a task saw before its system call.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +99,7 @@ pub(crate) enum Moved {
     Nothing,
     /// Less than there was room for: then there is no more for now (epoll(7), question 9).
     Part,
-    /// As much as there was room for.
+    /// As much as there was room for, or less for a reason of its own: nobody knows what is left.
     All,
 }
 
@@ -157,6 +159,10 @@ impl Used {
 
     /// Pure: what to store after a system call.
     const fn after(mut self, seen: Seen, moved: Moved) -> Used {
+        let moved = match moved {
+            Moved::Part if seen.has(URGENT) => Moved::All,
+            moved => moved,
+        };
         let forced = seen.has(FORCED);
         match moved {
             Moved::Nothing if forced => self.tries_left = TRIES,
@@ -227,9 +233,9 @@ impl Side {
     }
 
     /// (5) The OS has spoken. One thread at a time: the caller holds a lock.
-    pub(super) fn announce(&self, closed: bool, orphaned: bool) {
+    /// `flags` are true from now on.
+    pub(super) fn announce(&self, flags: u64) {
         let said = self.said.load(Ordering::Relaxed) & !FORCED;
-        let flags = (u64::from(closed) * CLOSED) | (u64::from(orphaned) * ORPHANED);
         // Release: pairs with `look`.
         self.said
             .store((said | flags) + (1 << SAID_BITS), Ordering::Release);
@@ -274,7 +280,7 @@ mod tests {
     fn messages(side: &Side, n: u64) -> u64 {
         let mut in_vain = 0;
         for _ in 0..n {
-            side.announce(false, false);
+            side.announce(0);
             note(side, Moved::All);
             if is_ready(side) {
                 in_vain += 1;
@@ -297,7 +303,7 @@ mod tests {
         for moved in [Moved::Nothing, Moved::Part, Moved::All] {
             let side = Side::with_tries(0);
             let seen = seen(&side);
-            side.announce(false, false);
+            side.announce(0);
             side.note(seen, moved);
             assert!(is_ready(&side));
         }
@@ -305,13 +311,13 @@ mod tests {
 
     #[test]
     fn what_has_ended_stays_ready() {
-        for (closed, orphaned) in [(true, false), (false, true)] {
+        for ended in [CLOSED, ORPHANED] {
             for moved in [Moved::Nothing, Moved::Part, Moved::All] {
                 let side = Side::with_tries(0);
-                side.announce(closed, orphaned);
+                side.announce(ended);
                 note(&side, moved);
                 assert!(is_ready(&side));
-                side.announce(false, false);
+                side.announce(0);
                 note(&side, moved);
                 assert!(is_ready(&side));
             }
@@ -333,7 +339,7 @@ mod tests {
         // More than a buffer each time, and an event in time for each doubt.
         let mut doubts = 0;
         for _ in 0..1000 {
-            side.announce(false, false);
+            side.announce(0);
             note(&side, Moved::All);
             doubts += u64::from(is_in_doubt(&side));
         }
@@ -345,7 +351,7 @@ mod tests {
         for moved in [Moved::Nothing, Moved::Part, Moved::All] {
             let side = Side::new();
             messages(&side, TRIES);
-            side.announce(false, false);
+            side.announce(0);
             note(&side, Moved::All);
             assert!(is_in_doubt(&side));
             side.force();
@@ -357,12 +363,15 @@ mod tests {
     }
 
     #[test]
-    fn short_reads_leave_no_doubt() {
+    fn short_reads_leave_no_doubt_unless_something_may_have_ended_them() {
         let side = Side::with_tries(0);
         for _ in 0..100 {
-            side.announce(false, false);
+            side.announce(0);
             note(&side, Moved::Part);
             assert!(matches!(side.look(), Look::Spent(_)));
         }
+        side.announce(URGENT);
+        note(&side, Moved::Part);
+        assert!(is_in_doubt(&side));
     }
 }
