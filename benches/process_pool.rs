@@ -5,7 +5,10 @@
 //!   and futexes: both sides on one CPU (where the bar is), one on each of two, and wherever the
 //!   kernel puts them
 //! - map: 100,000 no-op items, beside multiprocessing.Pool.map with its own chunks
-//! - mebibyte: a MiB there and a MiB back; 64 MiB back, beside copying as much into new memory
+//! - mebibyte: a MiB there and a MiB back
+//! - 64 MiB back: the first one, later ones, and as `SharedBytes` that are looked at; beside copying
+//!   as much into new memory twice. And how late a timer of 1 ms is at most, on the loop of a
+//!   one-thread runtime that awaits (and keeps) such results
 //! - worker: a first job, and with it a worker, from a program that has touched 256 MiB
 //!
 //! The sides take turns, `ROUNDS` times; the middle of the rounds counts. CPython's is a script
@@ -13,12 +16,16 @@
 //! is of no use here: what is measured lives in processes that one side does not own.
 //! `cargo bench --bench process_pool`.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::rc::Rc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use tatkal::{Executor, ForkServer, ProcessPool, as_completed};
+use tatkal::{
+    Executor, ForkServer, ProcessPool, SharedBytes, as_completed, block_on, sleep, spawn_local,
+};
 
 const ROUNDS: usize = 3;
 const WORKERS: usize = 2;
@@ -37,6 +44,35 @@ fn same(bytes: Vec<u8>) -> Vec<u8> {
 
 fn zeros(length: usize) -> Vec<u8> {
     vec![0; length]
+}
+
+fn shared_zeros(length: usize) -> SharedBytes {
+    SharedBytes::from(vec![0; length])
+}
+
+/// How many microseconds a timer is late at most while results of 64 MiB are awaited beside it.
+fn lateness() -> f64 {
+    const TICK: Duration = Duration::from_millis(1);
+    let pool = ProcessPool::new(1).expect("the fork server runs");
+    block_on(async {
+        let stop = Rc::new(Cell::new(false));
+        let told = stop.clone();
+        let ticker = spawn_local(async move {
+            let mut latest = Duration::ZERO;
+            while !told.get() {
+                let start = Instant::now();
+                sleep(TICK).await;
+                latest = latest.max(start.elapsed().saturating_sub(TICK));
+            }
+            latest
+        });
+        let mut kept = Vec::new();
+        for _ in 0..4 {
+            kept.push(pool.submit(zeros, 64 * MIB).await.expect("a result"));
+        }
+        stop.set(true);
+        ticker.await.expect("the ticker").as_secs_f64() * 1e6
+    })
 }
 
 /// Microseconds a piece.
@@ -68,10 +104,25 @@ fn ours(times: &mut Times) {
     };
     mebibyte();
     note(times, "mebibyte", 20, mebibyte);
-    note(times, "64 MiB back", 1, || {
+    let zeros_back = || {
         assert_eq!(pool.submit(zeros, 64 * MIB).join().unwrap().len(), 64 * MIB);
+    };
+    note(times, "64 MiB back, the first", 1, zeros_back);
+    zeros_back();
+    note(times, "64 MiB back", 2, || {
+        (0..2).for_each(|_| zeros_back())
+    });
+    note(times, "64 MiB back, shared", 2, || {
+        for _ in 0..2 {
+            let bytes = pool.submit(shared_zeros, 64 * MIB).join().unwrap();
+            assert!(bytes.is_shared() && bytes.iter().step_by(4096).all(|byte| *byte == 0));
+        }
     });
     drop(pool);
+    times
+        .entry("64 MiB awaited, loop late")
+        .or_default()
+        .push(lateness());
     note(times, "64 MiB, two new copies", 1, || {
         let first = std::hint::black_box(vec![1_u8; 64 * MIB]);
         std::hint::black_box(first.clone());
@@ -255,7 +306,7 @@ fn main() {
         .collect();
     println!("microseconds a piece, the middle of {ROUNDS} rounds");
     for (name, took) in &middle {
-        println!("  {name:24} {took:12.2}");
+        println!("  {name:26} {took:12.2}");
     }
     let bar = |what: &str, value: f64, limit: f64| {
         let met = if value <= limit { "met" } else { "NOT MET" };
@@ -268,6 +319,11 @@ fn main() {
         1.3,
     );
     bar("1 MiB there and back, ms", middle["mebibyte"] / 1e3, 0.5);
+    bar(
+        "64 MiB back, in copies of it into new memory, twice",
+        middle["64 MiB back"] / middle["64 MiB, two new copies"],
+        1.0,
+    );
     bar(
         "a worker of a program with 256 MiB, ms",
         middle["worker"] / 1e3,
