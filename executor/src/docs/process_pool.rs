@@ -39,8 +39,8 @@
 //! - writes out what the job has printed, and then answers in the place of the argument.
 //!
 //! The manager, the pool's one thread:
-//! - takes answers from the boards, decodes them, and completes the handles: that wakes whoever
-//!   joins or awaits them;
+//! - takes answers from the boards, decodes them (long ones are decoded by another thread, the porter),
+//!   and completes the handles: that wakes whoever joins or awaits them;
 //! - asks the fork server for workers;
 //! - hears of deaths, and does what was agreed ([`OnDeath`]).
 //!
@@ -118,6 +118,45 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Long data
+//!
+//! ```text
+//!                   submit                            the worker
+//!   up to 16 KiB    encoded, copied into the board    decoded where it lies
+//!   longer          copied into a file in memory ──>  copied out of it, and decoded
+//!                     |  used again, and then mapped at both ends
+//!   SharedBytes     the file that they are in ──────> mapped, and looked at
+//! ```
+//!
+//! The descriptor of the file goes through a socket, the data does not, so long arguments and results
+//! in both directions at once never wait for each other. Results go the same way back.
+//!
+//! | a value | copies each way | on the event loop |
+//! |---|---|---|
+//! | a `Vec<u8>`, as a whole | 2 | nothing: long ones are decoded by a thread of their own |
+//! | any other | 2, and the encoding and decoding, item by item | the same |
+//! | [`SharedBytes`], anywhere in a value | 0; 1 when they were made from a vector | nothing: there is nothing to decode |
+//!
+//! A `Vec<u8>` within another value is visited by serde byte by byte, some milliseconds a MiB. Make it
+//! `SharedBytes` (or serialize it as bytes, as the crate `serde_bytes` does).
+//!
+//! Two copies are fast when the memory is there, and page faults are not: so the files are used again
+//! (a stock of at most 64 MiB at each sender), both sides keep them mapped, and new vectors are given
+//! their pages by the piece. A second after the last use the stock goes back to the system. With a
+//! limit of memory, nothing is mapped in the worker: address space is what is limited.
+//!
+//! `SharedBytes` are sealed: nobody can write to their memory or cut it, whatever the worker that wrote
+//! it does. A seal is for ever, so that memory is new every time, and writing it costs more than copying
+//! into memory that is used again. It pays for what is long, kept, looked at in part, or sent on: any
+//! number of workers look at the same pages.
+//!
+//! The files of other values are not sealed. A job that keeps the descriptor of its argument's file
+//! (by looking for it in `/proc/self/fd`) can read and spoil what is sent in it later. That is bytes
+//! that somebody decodes, and no more; but jobs are not protected from each other's malice.
+//!
+//! A result of 64 MiB is dropped in about as many milliseconds as a vector of that length, three to
+//! six; a loop that has no time for that drops it elsewhere.
+//!
 //! # When something goes wrong
 //!
 //! | what happens | the handle says | and the pool |
@@ -175,7 +214,7 @@
 //!
 //! | phase | what it is | large when | then |
 //! |---|---|---|---|
-//! | encode | argument and result become bytes | data is large, or of many small parts | send a `Vec<u8>`, or the name of a file |
+//! | encode | argument and result become bytes | data is large, or of many small parts | send a `Vec<u8>`, [`SharedBytes`], or the name of a file |
 //! | queue | until a worker is free | there is more work than CPUs, or workers are being made | nothing is wrong: threads would wait as well |
 //! | transfer | waking the worker, the way there, the way back, waking the program | jobs are short, or come one at a time | make them longer; hand in many before the first is joined |
 //! | run | the function | it is the work | with threads it takes as long, or longer when they share a lock |
@@ -221,12 +260,14 @@
 //! | answers that were whole when the worker died count | a job that was done is reported as failed, and done again |
 //! | the argument is encoded by the submitter | one bad argument breaks the channel for all (CPython had that) |
 //! | an address is looked up, never jumped to | a damaged message runs arbitrary code |
+//! | bytes are behind a reference only when they are sealed | another process changes what a `&[u8]` shows, or takes it away |
 //! | no user code runs under the pool's lock | a waker that submits a job waits for itself |
 //! | a failing initializer breaks the pool | workers are made and die for ever |
 //!
 //! # Reading on
 //! In the source, `pool/process/mod.rs` has the reading order.
 //!
+//! [`SharedBytes`]: crate::SharedBytes
 //! [`measure`]: crate::ProcessPoolBuilder::measure
 //! [phases]: crate::JobPhases
 //! [`ProcessPool::metrics`]: crate::ProcessPool::metrics

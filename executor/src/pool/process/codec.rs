@@ -5,27 +5,27 @@
 //! to decode, copying it 0.04): its bytes are copied as a whole. The form is the same, a length and
 //! the bytes, so that either side may take either way.
 //!
+//! What is long goes straight into memory that crosses (`stream.rs`), and so do pieces that are not
+//! copied at all (`shared_bytes.rs`); a payload of several pieces is read where they lie
+//! (`segments.rs`).
+//!
 //! Holds     all of a payload is used: what is left over would be somebody's lost data. A payload
 //!           is at most `MAX_PAYLOAD` long.
 //! Cost      a long `Vec<u8>` is copied once on each side, between it and the file in memory; any
 //!           other long value once more, by serde. Next: `entry.rs`.
 
 use super::arrival::Arrival;
-use super::memory::Memory;
+pub(super) use super::memory::{Fresh, new_memory};
 use super::panics::PanicText;
 use super::segments::Segments;
 use super::shared_bytes::with_arrived;
 use super::stream::Stream;
-use super::wire::{BODY, MAX_PAYLOAD, Payload};
+use super::wire::{BODY, Payload, check_length};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::Any;
 use std::cell::Cell;
 use std::io;
-
-/// Where a long payload goes: an empty file in memory, or one that was used before. None: nowhere
-/// yet, it stays as bytes.
-pub(super) type Fresh<'stock> = dyn FnMut() -> io::Result<Option<Box<Memory>>> + 'stock;
 
 /// A payload that arrived.
 #[derive(Clone, Copy)]
@@ -85,11 +85,6 @@ fn pack_long(parts: &[&[u8]], fresh: &mut Fresh<'_>) -> Result<Payload, String> 
         None => Ok(Payload::Bytes(parts.concat())),
     });
     written.map_err(|error| format!("there is no room for it: {error}"))
-}
-
-/// For those who always take a new one.
-pub(super) fn new_memory() -> io::Result<Option<Box<Memory>>> {
-    Memory::new().map(Some)
 }
 
 /// Turns what crossed back into a value.
@@ -162,15 +157,6 @@ fn said<T>(result: io::Result<T>) -> Result<T, String> {
     result.map_err(|error| error.to_string())
 }
 
-pub(super) fn check_length(length: usize) -> Result<(), String> {
-    match length <= MAX_PAYLOAD {
-        true => Ok(()),
-        false => Err(format!(
-            "{length} bytes are more than the {MAX_PAYLOAD} that can cross"
-        )),
-    }
-}
-
 /// A length as postcard writes it: seven bits a byte, the lowest first.
 struct Length {
     bytes: [u8; Length::MOST],
@@ -223,6 +209,7 @@ pub(super) fn panicked((message, place, _): &PanicText) -> String {
 mod tests {
     use super::*;
     use crate::pool::process::arrival::Views;
+    use crate::pool::process::memory::Memory;
     use crate::pool::process::sys;
 
     /// What the receiver finds.

@@ -77,6 +77,15 @@ impl Along {
     }
 }
 
+/// Where a long payload goes: an empty file in memory, or one that was used before. None: nowhere
+/// yet, it stays as bytes.
+pub(super) type Fresh<'stock> = dyn FnMut() -> io::Result<Option<Box<Memory>>> + 'stock;
+
+/// For those who always take a new one.
+pub(super) fn new_memory() -> io::Result<Option<Box<Memory>>> {
+    Memory::new().map(Some)
+}
+
 /// A message's words: the job's number, the memory's name, and three for each piece that goes along.
 pub(super) type Words = [[u8; 8]; 2 + 3 * ALONG];
 

@@ -16,11 +16,16 @@
 //! `manager`), the fork server (`server`), the workers (`worker`). Why a server at all: `server.rs`.
 //!
 //! Reading order:
-//! - what is shared: `sys.rs`, `sys/process.rs` and `sys/pages.rs` (system calls), `wire.rs` (kinds and payloads),
-//!   `counted.rs`, `view.rs`, `sealed.rs`, `shared_bytes.rs`, `memory.rs` and `arrival.rs` (long payloads), `bell.rs` and `slot.rs` (the two protocols of shared memory),
+//! - what is shared: `sys.rs`, `sys/process.rs` and `sys/pages.rs` (system calls), `wire.rs` (kinds
+//!   and payloads)
+//! - long payloads: `counted.rs` (descriptors), `view.rs` (files that are used again), `sealed.rs` and
+//!   `shared_bytes.rs` with `shared_bytes/crossing.rs` (files that nobody can change), `memory.rs`
+//!   (the sender's side) and `arrival.rs` (the receiver's)
+//! - what a job meets: `bell.rs` and `slot.rs` (the two protocols of shared memory),
 //!   `scene.rs` (what a dead worker was doing), `board.rs` (jobs and answers in it), `image.rs`
-//!   (whose code is known), `panics.rs`, `limits.rs`, `stream.rs`, `segments.rs` and `codec.rs` (values as payloads), `entry.rs`
-//!   (a job's code as an address), `control.rs` (what pool and server say)
+//!   (whose code is known), `panics.rs`, `limits.rs`, `stream.rs`, `segments.rs` and `codec.rs`
+//!   (values as payloads), `entry.rs` (a job's code as an address), `control.rs` (what pool and
+//!   server say)
 //! - the other processes: `worker.rs`, `server.rs`, `fork_server.rs` (how a program starts it)
 //! - the pool: `policy.rs` (what was agreed), `metrics.rs` (what was done), `stamps.rs`
 //!   (where a job's time goes), `job.rs`, `measure.rs` (one that is measured), `member.rs` (one worker), `crew.rs` with `crew/stopping.rs` and

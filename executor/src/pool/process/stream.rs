@@ -12,10 +12,9 @@
 //!           `memory::ALONG` pieces, the others are copied.
 //! Source    postcard's flavors. Next: `segments.rs`.
 
-use super::codec::{Fresh, check_length};
-use super::memory::Memory;
+use super::memory::{Fresh, Memory};
 use super::shared_bytes::{SHARE, offered};
-use super::wire::{BODY, Payload};
+use super::wire::{BODY, Payload, check_length};
 use postcard::ser_flavors::Flavor;
 use postcard::{Error, Result};
 

@@ -5,7 +5,8 @@
 //!   pool <── Done | result ─────────── worker
 //!
 //!   payload:   Bytes    up to `BODY`: copied into the job's slot, and out of it
-//!              Memory   longer: a file in memory, whose descriptor travels; see `memory.rs`
+//!              Memory   longer, or of several pieces: a file in memory, whose descriptor
+//!                       travels, with others that go along; see `memory.rs`
 //! ```
 //!
 //! Holds     W1 a payload is never longer than `MAX_PAYLOAD`, checked before anything is allocated
@@ -21,6 +22,16 @@ pub(super) const MAX_PAYLOAD: usize = 1 << 30;
 /// Payloads up to here lie in the job's slot of the board; longer ones travel as memory. Above this
 /// the few system calls of that cost less than the copying does.
 pub(super) const BODY: usize = 16 * 1024;
+
+/// Can so many bytes cross (W1)?
+pub(super) fn check_length(length: usize) -> Result<(), String> {
+    match length <= MAX_PAYLOAD {
+        true => Ok(()),
+        false => Err(format!(
+            "{length} bytes are more than the {MAX_PAYLOAD} that can cross"
+        )),
+    }
+}
 
 /// What a message carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

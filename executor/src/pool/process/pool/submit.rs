@@ -69,7 +69,8 @@ impl ProcessPool {
     /// Three allocations and, when a worker has to be woken for it, one system call. Argument and
     /// result are each copied into and out of memory that is shared with the worker; long ones
     /// (above 16 KiB) into and out of a file in memory, whose descriptor travels. Large data goes
-    /// fastest as a `Vec<u8>`: serde visits everything else item by item.
+    /// fastest as a `Vec<u8>`, as serde visits everything else item by item; or without a copy, as
+    /// [`SharedBytes`](crate::SharedBytes).
     #[track_caller]
     pub fn submit<F, A, R>(&self, function: F, argument: A) -> JoinHandle<R>
     where
