@@ -44,8 +44,14 @@ fn every_job_is_counted_before_its_handle_tells() {
             assert_eq!(metrics.total().jobs, n);
             assert!(metrics.phases.is_none_or(|phases| phases.jobs == n));
         }
-        assert!(pool.map(double, 0..1_000).all(|item| item.is_ok()));
+        for (n, item) in (1..).zip(pool.map(double, 0..1_000)) {
+            assert!(item.is_ok());
+            assert!(jobs_of(&pool.metrics()) >= 50 + n);
+        }
         let metrics = pool.metrics();
+        // Every item is a job, however many travelled together.
+        assert_eq!(metrics.total().jobs, 1_050);
+        assert!(metrics.phases.is_none_or(|phases| phases.jobs == 1_050));
         assert_eq!((metrics.left_workers, metrics.left.jobs), (0, 0));
         // One may be on its way.
         until("both know the same workers", || {

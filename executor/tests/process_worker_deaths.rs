@@ -194,11 +194,11 @@ fn board() -> *mut u8 {
 
 /// Writes into the slot of job `number`, at `offset`.
 fn scribble(number: usize, offset: usize, value: u64) {
-    // SAFETY: within the board, which is the worker's; a mad one is what is wanted. Four pairs of
+    // SAFETY: within the board, which is the worker's; a mad one is what is wanted. Three pairs of
     // cache lines come before the 128 slots of as many bytes each.
     unsafe {
         board()
-            .add(4 * 128 + number % 128 * 128 + offset)
+            .add(3 * 128 + number % 128 * 128 + offset)
             .cast::<u64>()
             .write_volatile(value)
     }

@@ -47,6 +47,36 @@
 //! A job stays in the program, with its argument, until it is answered. What a worker had not begun
 //! when it died is simply given to another one.
 //!
+//! # Many items: `map`
+//!
+//! Waking, locks and handles cost a microsecond or more for each job, far more than a short item. So
+//! [`map`] encodes many of them into one job, a parcel:
+//!
+//! ```text
+//!   items 7..  ──> | parcel 12: 4 5 6 |──> board 1 ──> worker 1:  f(4) f(5) f(6)
+//!   (lazy)         | parcel 13: 7 8 9 |                             |    |    +── is at it
+//!                                                       tray 1: [ 16 | 25 |
+//!   killed now:  results of 4 and 5, an error for 6; no other item is lost, and none runs twice
+//! ```
+//!
+//! How many go into one follows from how long the last ones took: together some 100 us. It begins
+//! with one, so long items always travel alone. Nobody is to notice the others by anything but the
+//! time it takes:
+//! - each item is claimed before it begins, and its result lies on the worker's tray, in shared
+//!   memory, before the next one is claimed. A panic or a codec that fails is such a result;
+//! - when the worker dies, what is on the tray counts, the item it was at fails, and what had not
+//!   begun is a job again, at its place in the queue;
+//! - a worker that has been at a parcel for twice that time begins no further item of it: the rest
+//!   is a job again;
+//! - when the map has waited for one item for some 10 ms, the items before it are given out and
+//!   those behind it are a job again, which any worker can run;
+//! - what of a parcel has not begun when the map is dropped, or the queue is cancelled, never does.
+//!
+//! Items with a time limit or with another [`OnDeath`], and those of a pool that limits CPU time or
+//! jobs per worker, are a job each: there the agreement is about every single one. The window of a
+//! `map` ([`Executor::default_window`]) and the [metrics](crate::ProcessPoolMetrics) count items. A
+//! bounded queue counts jobs, so parcels, and [`queued`](crate::ProcessPool::queued) does too.
+//!
 //! # Why a fork server
 //!
 //! `fork` copies the calling thread only. Had another thread a lock at that moment (of the
@@ -256,6 +286,7 @@
 //! | the server reaps, and tells each status | zombies; and nobody knows how a worker died |
 //! | the pool speaks of workers by tickets and signals them by descriptors, never by pids | a signal to a stranger who has got the number |
 //! | a job is claimed before it begins | a death costs jobs that never ran, or one runs twice |
+//! | so is every item of a parcel | the same for many at a time |
 //! | jobs are given in advance only when all workers are busy, and taken back when one is idle | a short job waits behind a long one while others do nothing |
 //! | answers that were whole when the worker died count | a job that was done is reported as failed, and done again |
 //! | the argument is encoded by the submitter | one bad argument breaks the channel for all (CPython had that) |
@@ -268,6 +299,8 @@
 //! In the source, `pool/process/mod.rs` has the reading order.
 //!
 //! [`SharedBytes`]: crate::SharedBytes
+//! [`map`]: crate::Executor::map
+//! [`Executor::default_window`]: crate::Executor::default_window
 //! [`measure`]: crate::ProcessPoolBuilder::measure
 //! [phases]: crate::JobPhases
 //! [`ProcessPool::metrics`]: crate::ProcessPool::metrics

@@ -29,6 +29,9 @@
 //! memory is bounded by the window. A slow job at the front holds back those behind it once the
 //! window is full: that is the price of input order.
 //!
+//! An executor to which handing over is dear (the process pool) brings [`Batches`] of its own, which
+//! hand over many items at a time. The window, the order and each item's own fate stay the same.
+//!
 //! [`ThreadPool::submit`]: crate::ThreadPool::submit
 //! Source    CPython's `concurrent.futures` (`Executor.map`; its `buffersize` is our window).
 //! Next: `sequential.rs`.
@@ -106,10 +109,31 @@ pub trait Executor {
         self.workers().saturating_mul(WINDOW_PER_WORKER)
     }
 
+    /// A way of its own to hand over the items of a [`map`](Self::map).
+    #[doc(hidden)]
+    fn batches<'executor, F, A, R>(
+        &'executor self,
+        function: F,
+    ) -> Option<Box<dyn Batches<A, R> + 'executor>>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Portable,
+        R: Portable,
+    {
+        let _ = function;
+        None
+    }
+
     /// Applies `function` to every item. The results come in the order of the items.
     ///
     /// Lazy: nothing happens until the first `next`, and then it runs ahead of the caller by no
     /// more than its window ([`Map::window`]), so endless and huge inputs are fine.
+    ///
+    /// A process pool hands over short items many at a time, as many as have been seen to take some
+    /// 100 us; each still has a result of its own. Should one then take long, those that were handed
+    /// over with it are taken back after some milliseconds, for other workers. So items may wait for
+    /// one another as far as there are workers, but that is dear; see
+    /// [`docs::process_pool`](crate::docs::process_pool).
     ///
     /// # Cancellation
     /// Dropping the iterator aborts what is in flight.
@@ -122,6 +146,7 @@ pub trait Executor {
         R: Portable,
     {
         Map {
+            batches: self.batches(function),
             executor: self,
             function,
             items: Some(items.into_iter()),
@@ -190,7 +215,9 @@ impl Default for Shutdown {
 /// would have to wait, as [`JoinHandle::join`] does; so do panics of the item iterator pass
 /// through `next`. A job that fails is one `Err` item; the others are unharmed.
 #[must_use = "a map is lazy: it does nothing until it is iterated"]
-pub struct Map<'executor, E, F, I, R> {
+pub struct Map<'executor, E, F, I: Iterator, R> {
+    /// In the place of `in_flight`, which then is empty.
+    batches: Option<Box<dyn Batches<I::Item, R> + 'executor>>,
     executor: &'executor E,
     function: F,
     /// None once it has ended.
@@ -199,7 +226,22 @@ pub struct Map<'executor, E, F, I, R> {
     window: usize,
 }
 
-impl<E, F, I, R> Map<'_, E, F, I, R> {
+/// What hands over the items of a [`Map`] many at a time. Dropped, it aborts what is in flight.
+#[doc(hidden)]
+pub trait Batches<A, R>: Send {
+    /// The next result; `None` when the items have ended and so have the results. At most `window`
+    /// items are taken whose results were not given.
+    fn next(
+        &mut self,
+        items: &mut dyn Iterator<Item = A>,
+        window: usize,
+    ) -> Option<Result<R, JoinError>>;
+
+    /// How many items were taken whose results were not given.
+    fn in_flight(&self) -> usize;
+}
+
+impl<E, F, I: Iterator, R> Map<'_, E, F, I, R> {
     /// At most `jobs` are in flight: submitted, and their results not yet asked for.
     ///
     /// The default is [`Executor::default_window`]. 1 is one after the other.
@@ -210,6 +252,15 @@ impl<E, F, I, R> Map<'_, E, F, I, R> {
         assert!(jobs > 0, "a map with a window of 0 would never start a job");
         self.window = jobs;
         self
+    }
+
+    /// How many items were taken whose results were not asked for.
+    fn waiting(&self) -> usize {
+        let batched = self
+            .batches
+            .as_ref()
+            .map_or(0, |batches| batches.in_flight());
+        self.in_flight.len() + batched
     }
 }
 
@@ -245,12 +296,16 @@ where
     type Item = Result<R, JoinError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(batches) = &mut self.batches {
+            let mut items = Fuse(&mut self.items);
+            return batches.next(&mut items, self.window);
+        }
         self.fill();
         self.in_flight.pop_front().map(JoinHandle::join)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let waiting = self.in_flight.len();
+        let waiting = self.waiting();
         let (least, most) = self
             .items
             .as_ref()
@@ -262,9 +317,24 @@ where
     }
 }
 
-impl<E, F, I, R> FusedIterator for Map<'_, E, F, I, R> where Self: Iterator {}
+impl<E, F, I: Iterator, R> FusedIterator for Map<'_, E, F, I, R> where Self: Iterator {}
 
-impl<E, F, I, R> Drop for Map<'_, E, F, I, R> {
+/// The items, which are asked no more once they have ended.
+struct Fuse<'items, I>(&'items mut Option<I>);
+
+impl<I: Iterator> Iterator for Fuse<'_, I> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<I::Item> {
+        let item = self.0.as_mut()?.next();
+        if item.is_none() {
+            *self.0 = None;
+        }
+        item
+    }
+}
+
+impl<E, F, I: Iterator, R> Drop for Map<'_, E, F, I, R> {
     fn drop(&mut self) {
         // The last first: a worker that becomes free meanwhile then finds nothing left to start.
         while let Some(handle) = self.in_flight.pop_back() {
@@ -273,10 +343,10 @@ impl<E, F, I, R> Drop for Map<'_, E, F, I, R> {
     }
 }
 
-impl<E, F, I, R> fmt::Debug for Map<'_, E, F, I, R> {
+impl<E, F, I: Iterator, R> fmt::Debug for Map<'_, E, F, I, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Map")
-            .field("in_flight", &self.in_flight.len())
+            .field("in_flight", &self.waiting())
             .field("window", &self.window)
             .finish_non_exhaustive()
     }

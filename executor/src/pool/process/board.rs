@@ -69,10 +69,11 @@ struct Page {
     closing: Line<AtomicU32>,
     doze: Line<Bell>,
     answers: Line<Bell>,
-    scene: Line<Scene>,
     slots: [Slot; SLOTS],
     laps: [SlotLaps; SLOTS],
     bodies: [UnsafeCell<[u8; BODY]>; SLOTS],
+    /// With its tray, which is as long as a body.
+    scene: Line<Scene>,
 }
 
 /// A value with cache lines of its own: two, as they are fetched in pairs.
@@ -133,6 +134,8 @@ pub(super) enum Turn {
 pub(super) struct Answer {
     pub(super) kind: Kind,
     pub(super) payload: Incoming,
+    /// How long the worker was at it.
+    pub(super) took: Duration,
     /// Of a long result: dropped when it has been read.
     #[allow(dead_code)] // it goes with the answer, and that is all it does
     pub(super) loan: Option<Loan>,

@@ -41,6 +41,31 @@ pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
+/// Appends a value's bytes to others. After an error, or a panic of the value's own code, a part of
+/// them may be there.
+pub(super) fn encode_onto<T: Serialize + 'static>(
+    value: &T,
+    bytes: &mut Vec<u8>,
+) -> Result<(), String> {
+    let start = bytes.len();
+    if let Some(own) = (value as &dyn Any).downcast_ref::<Vec<u8>>() {
+        bytes.extend_from_slice(Length::of(own.len()).bytes());
+        bytes.extend_from_slice(own);
+    } else {
+        postcard::to_extend(value, Onto(bytes)).map_err(|error| error.to_string())?;
+    }
+    check_length(bytes.len() - start)
+}
+
+/// Where `encode_onto` appends: `to_extend` takes what it extends, and keeps it when it fails.
+struct Onto<'bytes>(&'bytes mut Vec<u8>);
+
+impl Extend<u8> for Onto<'_> {
+    fn extend<I: IntoIterator<Item = u8>>(&mut self, more: I) {
+        self.0.extend(more);
+    }
+}
+
 /// Turns bytes back into a value.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     match postcard::take_from_bytes(bytes) {

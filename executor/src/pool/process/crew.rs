@@ -37,7 +37,7 @@ use super::board::Board;
 use super::codec::{carry, new_memory};
 use super::control::Ticket;
 use super::job::{FIRST, Job, Outcome, RemoteJob};
-use super::member::{Clock, Heard, Member, Stage};
+use super::member::{Clock, Heard, Member, PATIENCE, Stage};
 use super::memory::{Memory, Stock};
 use super::metrics::{ProcessPoolMetrics, ProcessWork, ProcessWorkerMetrics};
 use super::policy::Rules;
@@ -46,7 +46,7 @@ use crate::error::{Crossing, JoinError};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeBounds;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use stopping::is_sooner;
 
 /// Jobs that are over, to be finished when the lock is free.
@@ -382,14 +382,21 @@ impl Crew {
         let mut latest = None;
         let mut mad = Vec::new();
         let mut spent = Vec::new();
+        let mut rests = Vec::new();
         for (ticket, member) in self.members.range_mut(which) {
             let load = member.load();
             while member.front().is_some_and(|front| front <= last)
                 && let Some(heard) = member.hear(now, self.clock, &mut self.stock)
             {
                 match heard {
-                    Heard::Answer(remote, order, answer) => {
+                    Heard::Answer {
+                        remote,
+                        order,
+                        answer,
+                        rest,
+                    } => {
                         out.push((remote, Outcome::Answer(answer)));
+                        rests.extend(rest);
                         latest = latest.max(Some(order));
                     }
                     Heard::Nonsense => {
@@ -419,6 +426,15 @@ impl Crew {
             .into_iter()
             .for_each(|ticket| self.retire_if_spent(ticket));
         self.ring_due |= is_sooner(self.stock.alarm(), self.next_look);
+        for (rest, stopped) in rests {
+            match stopped {
+                None => self.put_back_rests([rest]),
+                Some(why) => {
+                    self.pending += 1;
+                    out.push((rest.remote, Outcome::Failed(self.reason(why))));
+                }
+            }
+        }
         if let Some(order) = latest {
             // It may not be the manager who sees that the last job is done.
             self.ring_due |= self.phase == Phase::Closing;
@@ -465,6 +481,41 @@ impl Crew {
             let later = self.queue.iter().position(|other| job.order < other.order);
             self.queue.insert(later.unwrap_or(self.queue.len()), job);
         }
+    }
+
+    /// What has not begun of parcels goes back to where they were.
+    fn put_back_rests(&mut self, rests: impl IntoIterator<Item = Job>) {
+        let rests: Vec<Job> = rests.into_iter().collect();
+        self.pending += rests.len();
+        self.put_back(rests);
+    }
+
+    /// Somebody has waited for a parcel for long: nobody is to wait for the item that takes long but
+    /// those who want that one (C3). True when the manager has to act.
+    pub(super) fn relieve(&mut self, out: &mut Out) -> bool {
+        self.cut(PATIENCE, out);
+        self.dispatch(out);
+        self.wants_workers() > 0 || !self.orders.is_empty()
+    }
+
+    /// Of the parcels that workers have been at for longer than this, what is done is over, and what
+    /// has not begun is back in the queue.
+    fn cut(&mut self, patience: Duration, out: &mut Out) {
+        let members = self.members.values_mut();
+        let cuts: Vec<_> = members.filter_map(|member| member.cut(patience)).collect();
+        for (done, rest) in cuts {
+            if let Some((remote, _)) = done {
+                self.pending += 1;
+                // It has all its results: no item gets that error.
+                out.push((remote, Outcome::Failed(JoinError::Cancelled)));
+            }
+            self.put_back_rests(rest);
+        }
+    }
+
+    /// Is anything agreed that is counted by jobs?
+    pub(super) fn counts_jobs(&self) -> bool {
+        self.rules.max_jobs.is_some() || self.rules.limits.cpu_s != u64::MAX
     }
 
     /// Jobs that wait are over, with an error for each.

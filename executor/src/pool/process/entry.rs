@@ -21,7 +21,7 @@
 //!           token of size zero; what such a token promises must hold in the workers too.)
 //! Rejected  the function's own address, alone: a wrong one would be called. A table of registered
 //!           names: nothing to gain between copies of one program, and a line to forget.
-//!           Next: `control.rs`.
+//!           Next: `parcel.rs`.
 
 use super::codec::{Arrived, Fresh, carry, pack, panicked, unpack};
 use super::image::Images;
@@ -52,6 +52,11 @@ pub(super) struct Reply {
 }
 
 impl Entry {
+    /// For a constant. Its `run` holds E2, and it is given out only for a value of the function (E1).
+    pub(super) const fn new(run: fn(Arrived<'_>, &Scene, &mut Fresh<'_>) -> Reply) -> Entry {
+        Entry { magic: MAGIC, run }
+    }
+
     /// The entry of `function`.
     pub(super) fn of<F, A, R>(function: &F) -> &'static Entry
     where
@@ -100,10 +105,7 @@ where
     A: DeserializeOwned + 'static,
     R: Serialize + 'static,
 {
-    const ENTRY: &'static Entry = &Entry {
-        magic: MAGIC,
-        run: run::<F, A, R>,
-    };
+    const ENTRY: &'static Entry = &Entry::new(run::<F, A, R>);
 }
 
 /// The body of every job, in the worker. Private: reached only through an `Entry` (E1).
@@ -113,13 +115,6 @@ where
     A: DeserializeOwned + 'static,
     R: Serialize + 'static,
 {
-    const {
-        assert!(
-            size_of::<F>() == 0,
-            "a process job must capture nothing: pass a function or a non-capturing closure, and \
-             everything it needs as its argument"
-        );
-    }
     scene.enter(Step::Decoding);
     let argument = match catch(|| unpack::<A>(argument)) {
         Ok(Ok(argument)) => argument,
@@ -128,10 +123,8 @@ where
     };
     scene.enter(Step::Running);
     let result = catch(|| {
-        // SAFETY: F has no size, so there is nothing to read and any aligned pointer will do. A
-        // value of F exists in the process that sent this entry (E1), and F is Copy: this is
-        // another copy of it, in a copy of that process.
-        let function: F = unsafe { NonNull::<F>::dangling().read() };
+        // SAFETY: E1.
+        let function = unsafe { function::<F>() };
         function(argument)
     });
     match result {
@@ -143,6 +136,23 @@ where
     }
 }
 
+/// Another copy of a job's function.
+///
+/// # Safety
+/// A value of `F` exists in the process that sent the job (E1).
+pub(super) unsafe fn function<F: Copy>() -> F {
+    const {
+        assert!(
+            size_of::<F>() == 0,
+            "a process job must capture nothing: pass a function or a non-capturing closure, and \
+             everything it needs as its argument"
+        );
+    }
+    // SAFETY: F has no size, so there is nothing to read and any aligned pointer will do. By the
+    // caller there is a value of F, and F is Copy: this is another one, in a copy of that process.
+    unsafe { NonNull::<F>::dangling().read() }
+}
+
 fn encode_result<R: Serialize + 'static>(result: R, fresh: &mut Fresh<'_>) -> Reply {
     match catch(|| pack(&result, fresh)) {
         Ok(Ok(payload)) => Reply::of(Kind::Done, Ok(payload)),
@@ -152,7 +162,7 @@ fn encode_result<R: Serialize + 'static>(result: R, fresh: &mut Fresh<'_>) -> Re
 }
 
 impl Reply {
-    fn text(kind: Kind, text: String, fresh: &mut Fresh<'_>) -> Reply {
+    pub(super) fn text(kind: Kind, text: String, fresh: &mut Fresh<'_>) -> Reply {
         Reply::of(kind, carry(text.into_bytes(), fresh))
     }
 
@@ -162,7 +172,7 @@ impl Reply {
     }
 
     /// When the system has no room for a payload, that is the answer.
-    fn of(kind: Kind, payload: Result<Payload, String>) -> Reply {
+    pub(super) fn of(kind: Kind, payload: Result<Payload, String>) -> Reply {
         match payload {
             Ok(payload) => Reply { kind, payload },
             Err(reason) => Reply {

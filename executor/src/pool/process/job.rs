@@ -16,6 +16,7 @@ use super::codec::{Arrived, panicked, unpack};
 use super::panics::{PanicText, catch};
 use super::policy::Policy;
 use super::stamps::Stamps;
+use super::tray::Leftover;
 use super::wire::{Kind, Payload};
 use crate::error::{Crossing, JoinError, PanicReport};
 use crate::task::promise::Promise;
@@ -53,9 +54,46 @@ pub(super) trait RemoteJob: Send {
         None
     }
 
+    /// How many items this answer tells of, and how many of the parcel have begun: one, unless it is
+    /// a parcel. None: that is no answer.
+    fn items_in(&self, answer: &Answer) -> Option<(usize, usize)> {
+        let _ = answer;
+        Some((1, 1))
+    }
+
+    /// Its worker has died in it, and has left this: how many items are done, and how many of the
+    /// parcel are lost or done.
+    fn inherit(&mut self, left: Leftover) -> (usize, usize) {
+        let _ = left;
+        (0, 1)
+    }
+
+    /// Of a parcel: makes a job of the items that have not begun.
+    fn split(&mut self, begun: usize, argument: &mut Payload) -> Option<Part> {
+        let _ = (begun, argument);
+        None
+    }
+
+    /// What was split off it.
+    fn rest(&self) -> Option<TaskId> {
+        None
+    }
+
+    /// Of a parcel whose worker is at the last item: makes a job, which is over, of those before.
+    fn release(&mut self, left: Leftover) -> Option<Done> {
+        let _ = left;
+        None
+    }
+
     /// The end: decodes the answer and completes the handle. Runs user code: not under a lock.
     fn finish(self: Box<Self>, outcome: Outcome);
 }
+
+/// A part of a parcel: the side that waits, and the encoded argument.
+pub(super) type Part = (Box<dyn RemoteJob>, Payload);
+
+/// A job that only has to be finished, and how many items it has.
+pub(super) type Done = (Box<dyn RemoteJob>, usize);
 
 /// How a job ended.
 pub(super) enum Outcome {
@@ -101,13 +139,21 @@ where
 
 /// What an answer says.
 pub(super) fn result_of<R: DeserializeOwned + 'static>(answer: Answer) -> Result<R, JoinError> {
-    let failed = |crossing, reason: String| {
-        let reason = reason.into_boxed_str();
-        Err(JoinError::Codec { crossing, reason })
-    };
     let payload = match &answer.payload {
         Incoming::Bytes(bytes) => Arrived::Bytes(bytes),
         Incoming::Memory(memory) => Arrived::Memory(memory),
+    };
+    result_from(answer.kind, payload)
+}
+
+/// What an answer of this kind says.
+pub(super) fn result_from<R: DeserializeOwned + 'static>(
+    kind: Kind,
+    payload: Arrived<'_>,
+) -> Result<R, JoinError> {
+    let failed = |crossing, reason: String| {
+        let reason = reason.into_boxed_str();
+        Err(JoinError::Codec { crossing, reason })
     };
     let text = || match payload {
         Arrived::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
@@ -116,7 +162,7 @@ pub(super) fn result_of<R: DeserializeOwned + 'static>(answer: Answer) -> Result
             Err(error) => error.to_string(),
         },
     };
-    match answer.kind {
+    match kind {
         Kind::Done => match catch(|| unpack::<R>(payload)) {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(reason)) => failed(Crossing::DecodeResult, reason),
@@ -132,6 +178,34 @@ pub(super) fn result_of<R: DeserializeOwned + 'static>(answer: Answer) -> Result
         Kind::BadArgument => failed(Crossing::DecodeArgument, text()),
         Kind::BadResult => failed(Crossing::EncodeResult, text()),
         Kind::UnknownEntry | Kind::Job => Err(JoinError::Start(unknown_code())),
+    }
+}
+
+/// The same error for another of many: `JoinError` cannot be cloned, because of what is in some.
+pub(super) fn copy_of(error: &JoinError) -> JoinError {
+    match error {
+        JoinError::Cancelled => JoinError::Cancelled,
+        JoinError::WorkerDied(exit) => JoinError::WorkerDied(*exit),
+        JoinError::Broken(reason) => JoinError::Broken(reason.clone()),
+        JoinError::Start(error) => JoinError::Start(copy_of_io(error)),
+        JoinError::Codec { crossing, reason } => JoinError::Codec {
+            crossing: *crossing,
+            reason: reason.clone(),
+        },
+        JoinError::Closed => JoinError::Closed,
+        // A parcel has no terms of its own: only a worker gone mad says so of all its items.
+        other => JoinError::Codec {
+            crossing: Crossing::DecodeResult,
+            reason: other.to_string().into_boxed_str(),
+        },
+    }
+}
+
+/// `io::Error` cannot be cloned.
+pub(super) fn copy_of_io(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(errno) => io::Error::from_raw_os_error(errno),
+        None => io::Error::new(error.kind(), error.to_string()),
     }
 }
 

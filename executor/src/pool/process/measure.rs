@@ -5,7 +5,7 @@
 //!
 //! Owns      the sums of a pool, under a lock of their own that is held for one addition.
 //! Holds     a job is counted before its handle is told.
-//! Cost      nine looks at the clock and a short lock per job. Next: `member.rs`.
+//! Cost      nine looks at the clock and a short lock per job. Next: `chunk.rs`.
 
 use super::job::{Outcome, RemoteJob, result_of};
 use super::metrics::JobPhases;
@@ -24,6 +24,10 @@ pub(super) struct Account(Mutex<JobPhases>);
 impl Account {
     pub(super) fn read(&self) -> JobPhases {
         *lock(&self.0)
+    }
+
+    pub(super) fn add(&self, phases: JobPhases) {
+        lock(&self.0).add(phases);
     }
 }
 
@@ -74,7 +78,7 @@ where
         let begun_ns = sys::now_ns();
         let result = result_of(answer);
         let phases = self.stamps.phases(begun_ns, sys::now_ns());
-        lock(&self.account.0).add(phases);
+        self.account.add(phases);
         self.promise.complete(result);
     }
 }

@@ -24,7 +24,7 @@
 
 use super::arrival::{Incoming, Views};
 use super::board::{Answer, Board, Loan, Look, SLOTS};
-use super::job::{FIRST, Job, RemoteJob};
+use super::job::{Done, FIRST, Job, RemoteJob};
 use super::memory::{Along, Stock};
 use super::metrics::ProcessWork;
 use super::policy::Policy;
@@ -140,6 +140,8 @@ pub(super) enum Remains {
     Stopped(Box<dyn RemoteJob>, Stopped),
     /// The worker died while running it.
     Fallen(Job),
+    /// And when that was a parcel: what has not begun of it.
+    Rest(Job),
     /// It never began.
     Untouched(Job),
 }
@@ -158,8 +160,14 @@ pub(super) enum Stop {
 
 /// What a look at the board brought.
 pub(super) enum Heard {
-    /// The answer to the front job: the job, its place in the order, the answer.
-    Answer(Box<dyn RemoteJob>, u64, Answer),
+    /// The answer to the front job.
+    Answer {
+        remote: Box<dyn RemoteJob>,
+        order: u64,
+        answer: Answer,
+        /// When it was a parcel: what has not begun of it, and why it is not to, if so.
+        rest: Option<(Job, Option<Stopped>)>,
+    },
     /// Something that is no answer: it cannot be trusted further.
     Nonsense,
 }
@@ -358,8 +366,20 @@ impl Member {
         self.front_since = now;
         self.pace = took.max(self.pace - self.pace / 8);
         let mut job = self.jobs.pop_front()?;
+        let mut answer = Answer {
+            kind,
+            payload,
+            took,
+            loan,
+            spent: Along::default(),
+        };
+        let Some((items, begun)) = job.remote.items_in(&answer) else {
+            self.jobs.push_front(job);
+            return Some(Heard::Nonsense);
+        };
+        let rest = job.split(begun);
         if job.order != FIRST {
-            self.work.add_job(job.argument.len(), length);
+            self.work.add(items, job.argument.len(), length);
         }
         if self.board.is_measured() {
             let (laps, free_ns) = (self.board.laps(number), self.free_ns);
@@ -368,18 +388,16 @@ impl Member {
                 (stamps.laps, stamps.free_ns) = (laps, free_ns);
             }
         }
-        let mut spent = Along::default();
         if let Payload::Memory(mut memory) = job.argument {
-            spent = memory.take_out_along();
+            answer.spent = memory.take_out_along();
             stock.put(memory, clock());
         }
-        let answer = Answer {
-            kind,
-            payload,
-            loan,
-            spent,
-        };
-        Some(Heard::Answer(job.remote, job.order, answer))
+        Some(Heard::Answer {
+            remote: job.remote,
+            order: job.order,
+            answer,
+            rest: rest.map(|rest| (rest, job.stopped)),
+        })
     }
 
     /// Takes back the last job, if there is one to spare and it has not begun.
@@ -406,9 +424,32 @@ impl Member {
         Some(job.into_job())
     }
 
+    /// When it has been at a parcel for longer than `patience`, that is left with the one item that
+    /// runs. What is done of it is over, and what has not begun is a job of its own.
+    pub(super) fn cut(&mut self, patience: Duration) -> Option<(Option<Done>, Option<Job>)> {
+        if self.is_dead || self.front_since.elapsed() < patience {
+            return None;
+        }
+        // Not always the front one: that may be answered, and not heard yet.
+        let tray = &self.board.scene().tray;
+        let mut jobs = self.jobs.iter_mut().filter(|job| job.stopped.is_none());
+        let (begun, job) = jobs.find_map(|job| Some((tray.cut(job.number)?, job)))?;
+        let rest = job.split(begun);
+        let done = job.remote.release(tray.left(job.number));
+        if let Some((_, items)) = &done {
+            self.work.add(*items, 0, 0);
+        }
+        Some((done, rest))
+    }
+
+    /// Who waits for the jobs here.
+    pub(super) fn remotes(&self) -> impl Iterator<Item = &dyn RemoteJob> {
+        self.jobs.iter().map(|job| &*job.remote)
+    }
+
     /// The jobs here, by name.
     pub(super) fn ids(&self) -> impl Iterator<Item = TaskId> {
-        self.jobs.iter().map(|job| job.remote.id())
+        self.remotes().map(RemoteJob::id)
     }
 
     /// The front job's time is up. One that has not begun has its time again (M3); but when the
@@ -466,6 +507,8 @@ impl Member {
             }
         }
         self.stage = Stage::Leaving;
+        // Within the grace a parcel may come to the end of an item, and not to the next one.
+        self.board.scene().tray.cut(self.jobs[index].number);
         self.jobs[index].stopped.get_or_insert(why);
         Stop::Running(back)
     }
@@ -481,35 +524,61 @@ impl Member {
     pub(super) fn die(&mut self, until: Option<Instant>) -> Vec<Remains> {
         (self.stage, self.is_dead, self.kill_at) = (Stage::Leaving, true, until);
         let mut remains = Vec::new();
-        for job in std::mem::take(&mut self.jobs) {
+        for mut job in std::mem::take(&mut self.jobs) {
+            if !self.board.was_begun(job.number) {
+                remains.push(match job.stopped {
+                    Some(why) => Remains::Stopped(job.remote, why),
+                    None => Remains::Untouched(job.into_job()),
+                });
+                continue;
+            }
+            let left = self.board.scene().tray.left(job.number);
+            let bytes_out = left.bytes.len();
+            let (answered, begun) = job.remote.inherit(left);
+            self.work.add(answered, 0, bytes_out);
             match job.stopped {
                 Some(why) => {
                     self.has_worked = true;
                     remains.push(Remains::Stopped(job.remote, why));
                 }
-                None if self.board.was_begun(job.number) => self.jobs.push_back(job),
-                None => remains.push(Remains::Untouched(job.into_job())),
+                None => {
+                    remains.extend(job.split(begun).map(Remains::Rest));
+                    self.jobs.push_back(job);
+                }
             }
         }
         remains
     }
 
-    /// What becomes of the jobs it still has, in order.
-    pub(super) fn remains(mut self) -> Vec<Remains> {
-        let mut remains = Vec::new();
-        for job in self.jobs.drain(..) {
-            let begun = self.board.was_begun(job.number);
-            remains.push(match (job.stopped, begun) {
-                (Some(why), _) => Remains::Stopped(job.remote, why),
-                (None, true) => Remains::Fallen(job.into_job()),
-                (None, false) => Remains::Untouched(job.into_job()),
-            });
-        }
+    /// What becomes of the jobs it still has.
+    pub(super) fn remains(&mut self) -> Vec<Remains> {
+        let mut remains = match self.is_dead {
+            true => Vec::new(),
+            false => self.die(None),
+        };
+        // It may have been stopped since.
+        remains.extend(self.jobs.drain(..).map(|job| match job.stopped {
+            Some(why) => Remains::Stopped(job.remote, why),
+            None => Remains::Fallen(job.into_job()),
+        }));
         remains
     }
 }
 
 impl Assigned {
+    /// Of a parcel: the items behind those that have begun, as a job of their own.
+    fn split(&mut self, begun: usize) -> Option<Job> {
+        let (remote, argument) = self.remote.split(begun, &mut self.argument)?;
+        let (order, entry) = (self.order, self.entry);
+        Some(Job {
+            remote,
+            order,
+            entry,
+            argument,
+            policy: None,
+        })
+    }
+
     fn into_job(self) -> Job {
         Job {
             remote: self.remote,

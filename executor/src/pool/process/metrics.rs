@@ -55,8 +55,8 @@ pub struct ProcessWorkerMetrics {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ProcessWork {
-    /// Jobs that were answered, also with a panic. The initializer is none, nor is a job that took
-    /// its worker along.
+    /// Jobs that were answered, also with a panic; every item of a `map` is one. The initializer is
+    /// none, nor is a job that took its worker along.
     pub jobs: u64,
     /// CPU time, all threads together, the initializer included; of a dead worker also that of
     /// its children that it has waited for. Zero of one that just died, until its death is known,
@@ -69,9 +69,9 @@ pub struct ProcessWork {
 }
 
 impl ProcessWork {
-    /// A job was answered.
-    pub(super) fn add_job(&mut self, bytes_in: usize, bytes_out: usize) {
-        self.jobs += 1;
+    /// So many jobs were answered.
+    pub(super) fn add(&mut self, jobs: usize, bytes_in: usize, bytes_out: usize) {
+        self.jobs += jobs as u64;
         self.bytes_in += bytes_in as u64;
         self.bytes_out += bytes_out as u64;
     }
@@ -102,7 +102,8 @@ impl Sum for ProcessWork {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct JobPhases {
-    /// How many jobs these are.
+    /// How many jobs these are. Items of a `map` that travelled together count each, and their
+    /// way, which they had in common, once.
     pub jobs: u64,
     /// Turning arguments (in the program) and results (in the workers) into bytes.
     pub encode: Duration,

@@ -21,22 +21,24 @@
 //! - long payloads: `counted.rs` (descriptors), `view.rs` (files that are used again), `sealed.rs` and
 //!   `shared_bytes.rs` with `shared_bytes/crossing.rs` (files that nobody can change), `memory.rs`
 //!   (the sender's side) and `arrival.rs` (the receiver's)
-//! - what a job meets: `bell.rs` and `slot.rs` (the two protocols of shared memory),
-//!   `scene.rs` (what a dead worker was doing), `board.rs` (jobs and answers in it), `image.rs`
-//!   (whose code is known), `panics.rs`, `limits.rs`, `stream.rs`, `segments.rs` and `codec.rs`
-//!   (values as payloads), `entry.rs` (a job's code as an address), `control.rs` (what pool and
-//!   server say)
+//! - what a job meets: `bell.rs` and `slot.rs` (the two protocols of shared memory), `tray.rs` (how
+//!   far a worker is in a parcel), `scene.rs` (what a dead worker was doing), `board.rs` (jobs and
+//!   answers in it), `image.rs` (whose code is known), `panics.rs`, `limits.rs`, `stream.rs`,
+//!   `segments.rs` and `codec.rs` (values as payloads), `entry.rs` (a job's code as an address),
+//!   `parcel.rs` (many items of a `map` as one job), `control.rs` (what pool and server say)
 //! - the other processes: `worker.rs`, `server.rs`, `fork_server.rs` (how a program starts it)
 //! - the pool: `policy.rs` (what was agreed), `metrics.rs` (what was done), `stamps.rs`
-//!   (where a job's time goes), `job.rs`, `measure.rs` (one that is measured), `member.rs` (one worker), `crew.rs` with `crew/stopping.rs` and
+//!   (where a job's time goes), `job.rs`, `measure.rs` (one that is measured),
+//!   `chunk.rs` (one of many items), `member.rs` (one worker), `crew.rs` with `crew/stopping.rs` and
 //!   `crew/turnover.rs` (all of them, and the queue), `waiter.rs` (a thread that waits), `shared.rs`
-//!   (the lock), `setup.rs`, `manager.rs` (the thread), `pool.rs` with `pool/submit.rs` and
-//!   `pool/jobs.rs` (the API), `builder.rs`
+//!   (the lock), `setup.rs`, `manager.rs` (the thread), `pool.rs` with `pool/submit.rs`,
+//!   `pool/batches.rs` (`map`) and `pool/jobs.rs` (the API), `builder.rs`
 
 mod arrival;
 mod bell;
 mod board;
 mod builder;
+mod chunk;
 mod codec;
 mod control;
 mod counted;
@@ -52,6 +54,7 @@ mod member;
 mod memory;
 mod metrics;
 mod panics;
+mod parcel;
 mod policy;
 mod pool;
 mod scene;
@@ -65,6 +68,7 @@ mod slot;
 mod stamps;
 mod stream;
 mod sys;
+mod tray;
 mod view;
 mod waiter;
 mod wire;

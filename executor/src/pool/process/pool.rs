@@ -12,6 +12,7 @@
 //!
 //! Next: `pool/submit.rs`.
 
+mod batches;
 mod jobs;
 mod submit;
 
@@ -31,7 +32,7 @@ use super::policy::{Rules, Terms};
 use super::shared::Shared;
 use super::sys;
 use crate::block_on::refuse_if_entered;
-use crate::pool::executor::{Executor, Portable, Shutdown};
+use crate::pool::executor::{Batches, Executor, Portable, Shutdown};
 use crate::sync::{Mutex, lock};
 use crate::task::join::JoinHandle;
 use std::fmt;
@@ -40,10 +41,6 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-
-/// How many items of a `map` are in flight for each worker: what a worker does while a sleeping
-/// process is being woken, when the items do nothing.
-const WINDOW_PER_WORKER: usize = 64;
 
 /// Runs functions in worker processes.
 ///
@@ -286,10 +283,19 @@ impl Executor for ProcessPool {
         ProcessPool::workers(self)
     }
 
-    /// More than for threads: short items are handed over many at a time, or every one of them
-    /// would cost a wake-up.
+    /// More than for threads: short items are handed over many at a time. (Of long ones fewer are
+    /// in flight.)
     fn default_window(&self) -> usize {
-        self.workers().saturating_mul(WINDOW_PER_WORKER)
+        self.default_window_on(self.terms)
+    }
+
+    fn batches<'pool, F, A, R>(&'pool self, function: F) -> Option<Box<dyn Batches<A, R> + 'pool>>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Portable,
+        R: Portable,
+    {
+        self.batches_on(self.terms, function)
     }
 
     #[track_caller]

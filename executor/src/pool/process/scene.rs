@@ -22,6 +22,7 @@
 //! Source    malloc(3) sets errno; signal-safety(7). Next: `board.rs`.
 
 use super::sys;
+use super::tray::Tray;
 use crate::error::{Crossing, Limit};
 use std::io;
 use std::marker::PhantomData;
@@ -40,6 +41,8 @@ pub(super) struct Scene {
     since_ns: AtomicU64,
     /// How long each step has taken in this job.
     laps_ns: [AtomicU64; Step::COUNT],
+    /// Of a job with many items: how far it is, and what it has.
+    pub(super) tray: Tray,
 }
 
 /// How long the parts of a job took in the worker.

@@ -244,6 +244,7 @@ impl Shared {
 }
 
 /// The pool as its jobs see it: what `abort` of a running one goes to.
+#[derive(Clone)]
 pub(super) struct Link(pub(super) Arc<Shared>);
 
 impl Schedule for Link {

@@ -35,7 +35,7 @@
 //!
 //! Cost      one compare-and-swap per job, and two stores; no system call.
 //! Source    the claim word of a work-stealing slot, and the sequence numbers of Vyukov's bounded
-//!           queue. Next: `scene.rs`.
+//!           queue. Next: `tray.rs`.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 

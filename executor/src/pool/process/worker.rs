@@ -156,6 +156,7 @@ impl Desk {
     /// Runs a job that was claimed, and answers it.
     fn run_job(&self, number: u64, entry: u64, length: usize) -> io::Result<()> {
         self.limits.before_job();
+        self.board.scene().tray.begin(number);
         let begin = Instant::now();
         let board = &self.board;
         let mut fresh = || match self.take_spare() {

@@ -33,9 +33,20 @@ use std::time::{Duration, Instant};
 const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Crew {
-    /// Stops a job. True when the manager has to act.
+    /// Stops a job, and what was split off it. True when the manager has to act.
     pub(in crate::pool::process) fn abort(&mut self, id: TaskId, out: &mut Out) -> bool {
-        self.stop(id, Stopped::Aborted, out)
+        let rests = std::iter::successors(Some(id), |id| self.rest_of(*id));
+        let ids: Vec<TaskId> = rests.collect();
+        // The last first: a worker that becomes free finds nothing left to start.
+        ids.into_iter().rev().fold(false, |acts, id| {
+            self.stop(id, Stopped::Aborted, out) | acts
+        })
+    }
+
+    fn rest_of(&self, id: TaskId) -> Option<TaskId> {
+        let queued = self.queue.iter().map(|job| &*job.remote);
+        let mut jobs = queued.chain(self.members.values().flat_map(Member::remotes));
+        jobs.find(|remote| remote.id() == id)?.rest()
     }
 
     fn stop(&mut self, id: TaskId, why: Stopped, out: &mut Out) -> bool {

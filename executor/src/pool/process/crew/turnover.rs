@@ -14,7 +14,7 @@ use super::{Crew, Out, Phase};
 use crate::error::{JoinError, Limit, WorkerExit};
 use crate::pool::process::control::Ticket;
 use crate::pool::process::fork_server;
-use crate::pool::process::job::{Job, Outcome};
+use crate::pool::process::job::{Job, Outcome, copy_of_io};
 use crate::pool::process::member::{Member, Remains, Stage};
 use crate::pool::process::policy::{Initializer, OnDeath};
 use std::io;
@@ -158,7 +158,7 @@ impl Crew {
         // It may exist, and have come without a descriptor: then it leaves.
         member.inspect(|member| member.board.close());
         if self.count(Stage::Starting) + self.count(Stage::Ready) == 0 {
-            self.fail_queue(out, || JoinError::Start(copy_of(error)));
+            self.fail_queue(out, || JoinError::Start(copy_of_io(error)));
         } else {
             self.no_fork_before = (self.clock)().checked_add(FORK_PAUSE);
             self.dispatch(out);
@@ -185,6 +185,7 @@ impl Crew {
         for remains in remains {
             match remains {
                 Remains::Untouched(job) => self.put_back(vec![job]),
+                Remains::Rest(job) => self.put_back_rests([job]),
                 Remains::Stopped(remote, why) => {
                     out.push((remote, Outcome::Failed(self.reason(why))));
                 }
@@ -202,17 +203,18 @@ impl Crew {
         status: Option<libc::c_int>,
         out: &mut Out,
     ) {
-        let Some(member) = self.members.remove(&ticket) else {
+        let Some(mut member) = self.members.remove(&ticket) else {
             return;
         };
         self.idle.retain(|idle| *idle != ticket);
-        self.left_workers += 1;
-        self.left = [self.left, member.work].into_iter().sum();
         let exit = self.exit_of(&member, status);
         let mut has_worked = member.has_worked;
         let mut untouched = Vec::new();
         let mut breaks = false;
-        for remains in member.remains() {
+        let remains = member.remains();
+        self.left_workers += 1;
+        self.left = [self.left, member.work].into_iter().sum();
+        for remains in remains {
             has_worked |= !matches!(remains, Remains::Untouched(_));
             match remains {
                 Remains::Untouched(job) => untouched.push(job),
@@ -226,6 +228,7 @@ impl Crew {
                         out.push((job.remote, Outcome::Failed(error)));
                     }
                 },
+                Remains::Rest(job) => self.put_back_rests([job]),
             }
         }
         self.put_back(untouched);
@@ -293,6 +296,8 @@ impl Crew {
             let members = self.members.values_mut();
             let behind: Vec<Job> = members.flat_map(Member::withdraw_waiting).collect();
             self.put_back(behind);
+            // Nor have those of a parcel that a worker is in the middle of.
+            self.cut(Duration::ZERO, out);
             self.fail_queue(out, || JoinError::Cancelled);
         }
     }
@@ -329,13 +334,5 @@ fn judge(mut job: Job, exit: WorkerExit) -> Verdict {
             let deaths = std::mem::take(&mut policy.deaths);
             Verdict::Failed(job, JoinError::Quarantined(deaths.into()), false)
         }
-    }
-}
-
-/// An error for each of many: `io::Error` cannot be cloned.
-fn copy_of(error: &io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(errno) => io::Error::from_raw_os_error(errno),
-        None => io::Error::new(error.kind(), error.to_string()),
     }
 }

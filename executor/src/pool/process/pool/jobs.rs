@@ -7,7 +7,7 @@
 //! Next: `builder.rs`.
 
 use super::ProcessPool;
-use crate::pool::executor::{Executor, Portable, Shutdown};
+use crate::pool::executor::{Batches, Executor, Portable, Shutdown};
 use crate::pool::process::policy::{OnDeath, Terms};
 use crate::pool::thread::TrySubmitError;
 use crate::task::join::JoinHandle;
@@ -113,6 +113,19 @@ impl Executor for Jobs<'_> {
 
     fn workers(&self) -> usize {
         self.pool.workers()
+    }
+
+    fn default_window(&self) -> usize {
+        self.pool.default_window_on(self.terms)
+    }
+
+    fn batches<'pool, F, A, R>(&'pool self, function: F) -> Option<Box<dyn Batches<A, R> + 'pool>>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Portable,
+        R: Portable,
+    {
+        self.pool.batches_on(self.terms, function)
     }
 
     /// Of the whole pool.

@@ -9,27 +9,33 @@
 //!   crew (lock) ──> worker             or the queue, and then the manager's turn
 //! ```
 //!
-//! Next: `jobs.rs`.
+//! Next: `batches.rs`.
 
 use super::ProcessPool;
 use crate::block_on::refuse_if_entered;
 use crate::error::{Crossing, JoinError};
 use crate::pool::executor::{Portable, refuse_captures};
-use crate::pool::process::codec::{new_memory, pack, panicked};
+use crate::pool::process::chunk::{ChunkJob, Sent};
+use crate::pool::process::codec::{Fresh, carry, new_memory, pack, panicked};
 use crate::pool::process::counted::Counted;
 use crate::pool::process::crew::Phase;
 use crate::pool::process::entry::Entry;
 use crate::pool::process::fork_server;
 use crate::pool::process::job::{Job, Outcome, RemoteJob, unknown_code};
 use crate::pool::process::measure::Measured;
-use crate::pool::process::panics::catch;
+use crate::pool::process::memory::Memory;
+use crate::pool::process::panics::{PanicText, catch};
+use crate::pool::process::parcel::{self, Parcel};
 use crate::pool::process::policy::Terms;
 use crate::pool::process::shared::Link;
+use crate::pool::process::stamps::Stamps;
 use crate::pool::process::sys;
+use crate::pool::process::wire::Payload;
 use crate::pool::thread::TrySubmitError;
 use crate::sync::lock;
 use crate::task::join::JoinHandle;
 use crate::task::promise::promise;
+use std::io;
 
 /// What to do with a job for which there is no room.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -111,13 +117,89 @@ impl ProcessPool {
             Err(handle) => return handle,
         };
         drop(argument); // before the wait for room
+        self.enqueue_or_fail(job, when_full);
+        handle
+    }
+
+    fn enqueue_or_fail(&self, job: Job, when_full: WhenFull) {
         if let Err((job, refusal)) = self.enqueue(job, when_full) {
             job.remote.finish(Outcome::Failed(match refusal {
                 Refusal::Failed(error) => error,
                 Refusal::Full => JoinError::Closed,
             }));
         }
-        handle
+    }
+
+    /// Starts a job for one item of a `map` on the usual terms.
+    #[track_caller]
+    pub(super) fn submit_item<F, A, R>(&self, function: F, item: &A) -> Sent<R>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Portable,
+        R: Portable,
+    {
+        refuse_captures::<F>();
+        let entry = Entry::of::<F, A, R>(&function);
+        self.submit_chunk(entry, (1, false), self.clock_ns(), |fresh| {
+            pack(item, fresh)
+        })
+    }
+
+    /// Starts a job for the items of a parcel. Turning them into bytes took so long.
+    #[track_caller]
+    pub(super) fn submit_parcel<F, A, R>(
+        &self,
+        function: F,
+        parcel: Parcel,
+        encode_ns: u64,
+    ) -> Sent<R>
+    where
+        F: Fn(A) -> R + Copy + Send + 'static,
+        A: Portable,
+        R: Portable,
+    {
+        refuse_captures::<F>();
+        let entry = match parcel.items {
+            1 => Entry::of::<F, A, R>(&function),
+            _ => parcel::entry_of::<F, A, R>(&function),
+        };
+        let chunk = (parcel.items, parcel.items > 1);
+        let submitted_ns = self.clock_ns().saturating_sub(encode_ns);
+        let argument = parcel.into_argument();
+        self.submit_chunk(entry, chunk, submitted_ns, |fresh| carry(argument, fresh))
+    }
+
+    /// What the time is, if jobs are measured.
+    pub(super) fn clock_ns(&self) -> u64 {
+        self.shared.account.as_ref().map_or(0, |_| sys::now_ns())
+    }
+
+    #[track_caller]
+    fn submit_chunk<R: Portable>(
+        &self,
+        entry: &'static Entry,
+        (items, is_parcel): (usize, bool),
+        submitted_ns: u64,
+        pack: impl FnOnce(&mut Fresh<'_>) -> Result<Payload, String>,
+    ) -> Sent<R> {
+        let when_full = self.when_full();
+        let measure = self.shared.account.clone().map(|account| {
+            let stamps = Stamps {
+                submitted_ns,
+                ..Stamps::default()
+            };
+            (stamps, account)
+        });
+        let link = Link(self.shared.clone());
+        let (remote, mut sent) = ChunkJob::new(link, items, is_parcel, measure);
+        let packed = catch(|| pack(&mut || self.fresh()));
+        if let Ok(Ok(argument)) = &packed {
+            sent.bytes = argument.len();
+        }
+        if let Some(job) = self.job(Terms::default(), entry, Box::new(remote), packed) {
+            self.enqueue_or_fail(job, when_full);
+        }
+        sent
     }
 
     pub(super) fn try_submit_on<F, A, R>(
@@ -179,16 +261,36 @@ impl ProcessPool {
         refuse_captures::<F>();
         let entry = Entry::of::<F, A, R>(function);
         let (promise, handle) = promise(Link(self.shared.clone()));
-        let mut remote: Box<dyn RemoteJob> = match &self.shared.account {
+        let remote: Box<dyn RemoteJob> = match &self.shared.account {
             None => Box::new(promise),
             Some(account) => Box::new(Measured::new(promise, account.clone())),
         };
-        let mut fresh = || match lock(&self.shared.crew).spare() {
+        let packed = catch(|| pack(argument, &mut || self.fresh()));
+        match self.job(terms, entry, remote, packed) {
+            Some(job) => Ok((job, handle)),
+            None => Err(handle),
+        }
+    }
+
+    /// Memory for a long argument.
+    fn fresh(&self) -> io::Result<Option<Box<Memory>>> {
+        let spare = lock(&self.shared.crew).spare();
+        match spare {
             Some(memory) => Ok(Some(memory)),
             None if Counted::may_wait() => new_memory(),
             None => Ok(None),
-        };
-        let reason = match catch(|| pack(argument, &mut fresh)) {
+        }
+    }
+
+    /// The job; or, when it cannot be one, its handle is told why.
+    fn job(
+        &self,
+        terms: Terms,
+        entry: &'static Entry,
+        mut remote: Box<dyn RemoteJob>,
+        packed: Result<Result<Payload, String>, PanicText>,
+    ) -> Option<Job> {
+        let reason = match packed {
             Ok(Ok(argument)) if Entry::at(entry.address(), &self.images).is_some() => {
                 if let Some(stamps) = remote.stamps() {
                     stamps.accepted_ns = sys::now_ns();
@@ -200,11 +302,11 @@ impl ProcessPool {
                     argument,
                     policy: terms.policy(),
                 };
-                return Ok((job, handle));
+                return Some(job);
             }
             Ok(Ok(_)) => {
                 remote.finish(Outcome::Failed(JoinError::Start(unknown_code())));
-                return Err(handle);
+                return None;
             }
             Ok(Err(reason)) => reason,
             Err(panic) => panicked(&panic),
@@ -212,7 +314,7 @@ impl ProcessPool {
         let reason = reason.into_boxed_str();
         let crossing = Crossing::EncodeArgument;
         remote.finish(Outcome::Failed(JoinError::Codec { crossing, reason }));
-        Err(handle)
+        None
     }
 
     /// Gives the job to the crew.

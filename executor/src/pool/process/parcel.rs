@@ -1,0 +1,278 @@
+//! Many items of a `map` in one job: their form on the way, and what the worker does with them.
+//!
+//! ```text
+//!   pool    parcel:  [ length item | length item | length item | length item ]
+//!                        |             |             |             not begun: it was enough
+//!   worker             claim, decode, run, encode: each by itself, and its result to the tray
+//!                        v             v             v
+//!   pool    answer:  [ how many | kind length result | kind length result | kind length result ]
+//! ```
+//!
+//! One slot, one promise and one ring for all of them, but each item keeps a fate of its own. A panic
+//! is a record like a result. A worker that dies leaves the results that it had (`tray.rs`), so that
+//! only the item it was at is lost. It begins no further item once it has been at the parcel for
+//! `ENOUGH`, or has a result for which the tray has no room, or was told to stop: what has not
+//! begun then is a job of its own (`chunk.rs`). So an item runs at most once, and waits for one long
+//! item at most, and not even for that if another worker could run it (`Crew::relieve`).
+//!
+//! Holds     P1 an answer tells of the first n items, in order; the others have not begun. P2 lengths
+//!           are checked against what is there. P3 what an item printed is out before its result is
+//!           on the tray.
+//! Cost      four bytes and two copies of each item, five and four of each result, a look at the
+//!           clock. Next: `control.rs`.
+
+use super::codec::{Arrived, Fresh, carry, encode_onto, panicked, unpack};
+use super::entry::{Entry, Reply, function};
+use super::panics::{PanicText, catch};
+use super::scene::{Scene, Step};
+use super::wire::{BODY, Kind};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::borrow::Cow;
+use std::io::{self, Write};
+use std::marker::PhantomData;
+use std::time::{Duration, Instant};
+
+/// After so long a worker begins no further item of a parcel. A parcel is meant to take half of it.
+const ENOUGH: Duration = Duration::from_micros(200);
+
+/// So much stays free on the tray: when a longer result cannot be sent, the reason still can.
+const SPARE: usize = 1024;
+
+/// Items to send, encoded.
+#[derive(Debug, Default)]
+pub(super) struct Parcel {
+    pub(super) bytes: Vec<u8>,
+    pub(super) items: usize,
+    /// Where the last one begins.
+    last: usize,
+}
+
+impl Parcel {
+    /// Puts one more in; or says why that cannot be done, and is as it was.
+    pub(super) fn add<T: Serialize + 'static>(&mut self, item: &T) -> Result<(), String> {
+        let start = self.bytes.len();
+        let encoded = record(&mut self.bytes, |bytes| {
+            catch(|| encode_onto(item, bytes)).unwrap_or_else(|panic| Err(panicked(&panic)))
+        });
+        match encoded {
+            Ok(()) => (self.items, self.last) = (self.items + 1, start),
+            Err(_) => self.bytes.truncate(start),
+        }
+        encoded
+    }
+
+    /// The last item, alone.
+    pub(super) fn split_last(&mut self) -> Parcel {
+        self.items -= 1;
+        Parcel {
+            bytes: self.bytes.split_off(self.last),
+            items: 1,
+            last: 0,
+        }
+    }
+
+    /// What is sent when this is one item: as a job of its own.
+    pub(super) fn into_argument(mut self) -> Vec<u8> {
+        match self.items {
+            1 => self.bytes.split_off(LENGTH),
+            _ => self.bytes,
+        }
+    }
+}
+
+/// What is behind the first items of an encoded parcel.
+pub(super) fn split_off(parcel: &mut Vec<u8>, items: usize) -> Vec<u8> {
+    let mut rest = &parcel[..];
+    for _ in 0..items {
+        split_record(&mut rest);
+    }
+    let length = rest.len();
+    parcel.split_off(parcel.len() - length)
+}
+
+/// How many bytes say how long a record is, and how many records there are.
+const LENGTH: usize = 4;
+
+/// Appends what `write` appends, with its length before it.
+fn record<E>(
+    bytes: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    let start = bytes.len();
+    bytes.extend_from_slice(&[0; LENGTH]);
+    write(bytes)?;
+    // At most MAX_PAYLOAD, which fits.
+    let length = (bytes.len() - start - LENGTH) as u32;
+    bytes[start..start + LENGTH].copy_from_slice(&length.to_ne_bytes());
+    Ok(())
+}
+
+/// Takes a length and as many bytes off the front; `None` at the end, or where that is not there.
+fn split_record<'bytes>(bytes: &mut &'bytes [u8]) -> Option<&'bytes [u8]> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let length = u32::from_ne_bytes(*length) as usize;
+    let (record, rest) = rest.split_at_checked(length)?;
+    *bytes = rest;
+    Some(record)
+}
+
+/// How many results are in an answer, by itself.
+pub(super) fn count_in(answer: &[u8]) -> usize {
+    let count = answer.first_chunk::<LENGTH>();
+    count.map_or(0, |count| u32::from_ne_bytes(*count) as usize)
+}
+
+/// The results in an answer.
+pub(super) fn results_in(answer: &[u8]) -> Results<'_> {
+    Results(answer.get(LENGTH..).unwrap_or_default())
+}
+
+/// Results, as they lie on the tray and in an answer. It ends where something else is.
+pub(super) struct Results<'bytes>(pub(super) &'bytes [u8]);
+
+impl<'bytes> Iterator for Results<'bytes> {
+    type Item = (Kind, &'bytes [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (kind, mut rest) = self.0.split_first()?;
+        let kind = Kind::of(u32::from(*kind)).filter(|kind| *kind != Kind::Job)?;
+        let result = split_record(&mut rest)?;
+        self.0 = rest;
+        Some((kind, result))
+    }
+}
+
+/// The entry for parcels of the items of `function`.
+pub(super) fn entry_of<F, A, R>(function: &F) -> &'static Entry
+where
+    F: Fn(A) -> R + Copy + 'static,
+    A: DeserializeOwned + 'static,
+    R: Serialize + 'static,
+{
+    // The evidence for E1 in `entry.rs`.
+    let _ = function;
+    Code::<F, A, R>::ENTRY
+}
+
+struct Code<F, A, R>(PhantomData<(F, A, R)>);
+
+impl<F, A, R> Code<F, A, R>
+where
+    F: Fn(A) -> R + Copy + 'static,
+    A: DeserializeOwned + 'static,
+    R: Serialize + 'static,
+{
+    const ENTRY: &'static Entry = &Entry::new(run::<F, A, R>);
+}
+
+/// The body of a parcel's job, in the worker.
+fn run<F, A, R>(parcel: Arrived<'_>, scene: &Scene, fresh: &mut Fresh<'_>) -> Reply
+where
+    F: Fn(A) -> R + Copy + 'static,
+    A: DeserializeOwned + 'static,
+    R: Serialize + 'static,
+{
+    let begin = Instant::now();
+    let bytes = match parcel {
+        Arrived::Bytes(bytes) => Cow::Borrowed(bytes),
+        Arrived::Memory(memory) => match memory.read(0) {
+            Ok(bytes) => Cow::Owned(bytes),
+            Err(error) => return Reply::text(Kind::BadArgument, error.to_string(), fresh),
+        },
+    };
+    let (mut items, mut count, mut result) = (&bytes[..], 0, Vec::new());
+    while let Some(item) = split_record(&mut items) {
+        // First this: whoever has claimed an item is at it.
+        scene.enter(Step::Decoding);
+        if !scene.tray.claim() {
+            break;
+        }
+        run_item::<F, A, R>(item, scene, &mut result);
+        scene.enter(Step::Between);
+        let _ = io::stdout().flush(); // P3
+        count += 1;
+        if !scene.tray.keep(&result, BODY - LENGTH - SPARE) {
+            break; // The last one: should it be lost on its way, then it alone.
+        }
+        result.clear();
+        if begin.elapsed() > ENOUGH {
+            break;
+        }
+    }
+    answer(count, &result, scene, fresh)
+}
+
+/// What is on the tray, and a last result that has no room there.
+fn answer(count: u32, last: &[u8], scene: &Scene, fresh: &mut Fresh<'_>) -> Reply {
+    let with = |last: &[u8]| {
+        let mut answer = count.to_ne_bytes().to_vec();
+        scene.tray.append_to(&mut answer);
+        answer.extend_from_slice(last);
+        answer
+    };
+    let payload = carry(with(last), fresh).or_else(|reason| {
+        let mut failure = Vec::new();
+        let reason = reason.as_bytes();
+        let most = SPARE - 1 - LENGTH;
+        push(
+            &mut failure,
+            Kind::BadResult,
+            &reason[..reason.len().min(most)],
+        );
+        carry(with(&failure), fresh) // short enough to need no memory
+    });
+    Reply::of(Kind::Done, payload)
+}
+
+/// Runs one item, and adds the record of what came of it.
+fn run_item<F, A, R>(item: &[u8], scene: &Scene, answer: &mut Vec<u8>)
+where
+    F: Fn(A) -> R + Copy + 'static,
+    A: DeserializeOwned + 'static,
+    R: Serialize + 'static,
+{
+    let argument = match catch(|| unpack::<A>(Arrived::Bytes(item))) {
+        Ok(Ok(argument)) => argument,
+        Ok(Err(reason)) => return push(answer, Kind::BadArgument, reason.as_bytes()),
+        Err(panic) => return push(answer, Kind::BadArgument, panicked(&panic).as_bytes()),
+    };
+    scene.enter(Step::Running);
+    let result = catch(|| {
+        // SAFETY: E1 in `entry.rs`, and `entry_of`.
+        let function = unsafe { function::<F>() };
+        function(argument)
+    });
+    let result = match result {
+        Ok(result) => result,
+        Err(panic) => return push_panic(answer, &panic),
+    };
+    scene.enter(Step::Encoding);
+    let start = answer.len();
+    answer.push(Kind::Done as u8);
+    // The result is dropped in there too: that is user code as well.
+    let encoded = record(answer, |answer| {
+        catch(|| encode_onto(&{ result }, answer)).unwrap_or_else(|panic| Err(panicked(&panic)))
+    });
+    if let Err(reason) = encoded {
+        answer.truncate(start);
+        push(answer, Kind::BadResult, reason.as_bytes());
+    }
+}
+
+fn push(answer: &mut Vec<u8>, kind: Kind, payload: &[u8]) {
+    answer.push(kind as u8);
+    let _ = record(answer, |answer| {
+        answer.extend_from_slice(payload);
+        Ok::<_, ()>(())
+    });
+}
+
+fn push_panic(answer: &mut Vec<u8>, panic: &PanicText) {
+    let mut text = Vec::new();
+    match encode_onto(panic, &mut text) {
+        Ok(()) => push(answer, Kind::Panicked, &text),
+        // Longer than can cross.
+        Err(reason) => push(answer, Kind::BadResult, reason.as_bytes()),
+    }
+}
