@@ -21,6 +21,9 @@ use postcard::{Error, Result};
 /// How much is put together before it is written.
 const WINDOW: usize = 64 * 1024;
 
+/// Room for what most values come to, so that the window need not grow step by step.
+const SMALL: usize = 128;
+
 /// See the file head.
 pub(super) struct Stream<'stream, 'stock> {
     window: Vec<u8>,
@@ -38,7 +41,7 @@ impl<'stream, 'stock> Stream<'stream, 'stock> {
         trouble: &'stream mut Option<String>,
     ) -> Stream<'stream, 'stock> {
         Stream {
-            window: Vec::new(),
+            window: Vec::with_capacity(SMALL),
             memory: None,
             fresh,
             stays: false,
