@@ -18,7 +18,7 @@ use super::arrival::Arrival;
 pub(super) use super::memory::{Fresh, new_memory};
 use super::panics::PanicText;
 use super::segments::Segments;
-use super::shared_bytes::with_arrived;
+use super::shared_bytes::{SharedBytes, with_arrived};
 use super::stream::Stream;
 use super::wire::{BODY, Payload, check_length};
 use serde::Serialize;
@@ -114,16 +114,22 @@ fn pack_long(parts: &[&[u8]], fresh: &mut Fresh<'_>) -> Result<Payload, String> 
 
 /// Turns what crossed back into a value.
 pub(super) fn unpack<T: DeserializeOwned + 'static>(payload: Arrived<'_>) -> Result<T, String> {
+    if let Arrived::Memory(memory) = payload
+        && memory.has_along()
+    {
+        return unpack_along(memory);
+    }
+    // In one piece. The two that are bytes as a whole are copied as a whole.
     let mut value = None::<T>;
-    let in_pieces = matches!(payload, Arrived::Memory(memory) if memory.has_along());
-    if !in_pieces && let Some(bytes) = (&mut value as &mut dyn Any).downcast_mut() {
-        let bytes: &mut Option<Vec<u8>> = bytes;
+    let slot = &mut value as &mut dyn Any;
+    if let Some(bytes) = slot.downcast_mut::<Option<Vec<u8>>>() {
         *bytes = Some(unpack_bytes(payload)?);
+    } else if let Some(bytes) = slot.downcast_mut::<Option<SharedBytes>>() {
+        *bytes = Some(unpack_bytes(payload)?.into());
     }
     match (value, payload) {
         (Some(value), _) => Ok(value),
         (None, Arrived::Bytes(bytes)) => decode(bytes),
-        (None, Arrived::Memory(memory)) if memory.has_along() => unpack_along(memory),
         (None, Arrived::Memory(memory)) => decode(&said(memory.read(0))?),
     }
 }

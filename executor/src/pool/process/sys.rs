@@ -248,6 +248,13 @@ pub(super) fn seals(fd: &impl AsRawFd) -> io::Result<libc::c_int> {
     Ok(seals as libc::c_int)
 }
 
+/// Makes an empty file so long, with all its pages.
+pub(super) fn allocate(file: &File, length: usize) -> io::Result<()> {
+    // SAFETY: the call takes no memory.
+    retry(|| unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, length as libc::off_t) as isize })?;
+    Ok(())
+}
+
 /// Gives the pages of a file in memory back to the system. Its length stays; it reads as zeros.
 pub(super) fn empty(file: &File, length: usize) {
     let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
@@ -283,7 +290,7 @@ pub(super) enum Access {
 }
 
 /// Maps `length` bytes of a file to read and write, shared with everyone else who maps it.
-pub(super) fn map_shared(fd: &OwnedFd, length: usize) -> io::Result<NonNull<u8>> {
+pub(super) fn map_shared(fd: &impl AsRawFd, length: usize) -> io::Result<NonNull<u8>> {
     map_with(
         fd,
         length,

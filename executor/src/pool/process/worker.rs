@@ -21,6 +21,13 @@
 //!           means is decided by the parent alone.
 //!           W5 jobs run on the main thread, one at a time, in the order sent.
 //!
+//! Rejected  long lines whole as well (one that is printed in parts and does not fit std's buffer, or is
+//!           longer than a pipe takes at once, can be torn by another worker's): std writes such a
+//!           part out by itself, and nothing tells when it begins one, so there is no moment to take
+//!           a lock. It would need a stdout of ours: a pipe to the program, which must then have read
+//!           all of it before the result is told, for every job; or a file that is passed on after
+//!           the job, which keeps what a long job prints until its end.
+//!
 //! Randomness: a generator that was seeded before the server started would give every worker the
 //! same numbers. Started as the first line of `main`, the server has none, so every worker's
 //! generators (std's hash keys, `rand::rng()`) are seeded by itself at first use. For that reason
