@@ -26,7 +26,6 @@
 //!
 //! Next: `fresh.rs`.
 
-use crate::reactor::drop_contained;
 use crate::sync::atomic::{AtomicU8, Ordering};
 use crate::sync::{Mutex, lock};
 use std::task::Waker;
@@ -116,14 +115,9 @@ impl Entry {
     }
 
     /// It is being published, and was started with these. Its deadline; `None` if nobody waits any
-    /// more. Drops a waker that is out of date: not to be called under a lock.
-    pub(super) fn settle(&self, deadline: u64, waker: Waker) -> Option<u64> {
-        let (deadline, stale) = lock(&self.stage).settle(deadline, waker);
-        // What its drop panics with is of no interest to the other timers on the list.
-        if let Some(stale) = stale {
-            drop_contained(stale);
-        }
-        deadline
+    /// more. And a waker that is out of date, to be dropped.
+    pub(super) fn settle(&self, deadline: u64, waker: Waker) -> (Option<u64>, Option<Waker>) {
+        lock(&self.stage).settle(deadline, waker)
     }
 
     /// Takes the waker, if this is what ends the waiting and the waker is here (I1).

@@ -21,6 +21,7 @@
 //! Next: `pending.rs`.
 
 use super::entry::Entry;
+use crate::reactor::drop_contained;
 use crate::sync::{Mutex, lock};
 use std::sync::Arc;
 use std::task::Waker;
@@ -79,18 +80,22 @@ impl Fresh {
     }
 
     /// Hands the timers their wakers, and drops those that are out of date: user code, so not
-    /// under a lock. `drain` gives what is to go into the wheel.
-    pub(super) fn settle(&mut self) {
+    /// under a lock. True if there were any. `drain` gives what is to go into the wheel.
+    pub(super) fn settle(&mut self) -> bool {
+        let mut dropped = false;
         for started in self.timers.drain(..) {
             let Started {
                 deadline,
                 waker,
                 entry,
             } = started;
-            let deadline = entry.settle(deadline, waker);
+            let (deadline, stale) = entry.settle(deadline, waker);
             self.settled
                 .extend(deadline.map(|deadline| (deadline, entry)));
+            // What its drop panics with is of no interest to the other timers on the list.
+            dropped |= stale.map(drop_contained).is_some();
         }
+        dropped
     }
 
     /// Empties it of what is settled; the memory stays.

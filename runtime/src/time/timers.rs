@@ -123,7 +123,7 @@ impl Timers {
         if fresh.is_empty() {
             return Ok(());
         }
-        fresh.settle();
+        self.settle(fresh);
         let mut abandoned = Wakes::default();
         let mut state = lock(&self.state);
         if state.closed {
@@ -207,7 +207,7 @@ impl Timers {
         let mut state = lock(&self.state);
         if let Some(mut taken) = state.take_shelves() {
             drop(state);
-            taken.settle();
+            self.settle(&mut taken);
             state = lock(&self.state);
             state.insert(&mut taken);
             state.buffer = taken;
@@ -256,6 +256,14 @@ impl Timers {
         drop(state);
         for (_, entry) in due.0.drain(..) {
             wakes.extend(entry.finish(Stage::Abandoned));
+        }
+    }
+
+    /// Drops wakers that are out of date, which is user code, perhaps on the thread that is about to
+    /// sleep: what it has woken on that thread, or started, is looked at before.
+    fn settle(&self, fresh: &mut Fresh) {
+        if fresh.settle() {
+            self.unparker.wake_by_ref();
         }
     }
 
