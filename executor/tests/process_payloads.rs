@@ -2,11 +2,13 @@
 
 mod support;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fs;
 use std::process;
+use std::thread;
 use support::{Dice, fd_count, play_part, pool, until};
-use tatkal_executor::{ForkServer, JoinError, as_completed};
+use tatkal_executor::{ForkServer, JoinError, SharedBytes, as_completed, block_on};
 
 tests![
     parts: [queues_more_than_it_may_open],
@@ -18,6 +20,7 @@ tests![
     results_that_nobody_wants_leave_nothing,
     no_descriptor_is_left_of_large_payloads,
     a_long_panic_and_a_long_reason_arrive_whole,
+    long_results_are_decoded_where_nobody_else_waits,
     payloads_that_come_again_and_again_meet_no_page_faults,
     memory_that_was_used_for_payloads_goes_back_when_nothing_happens,
 ];
@@ -201,6 +204,44 @@ fn queues_more_than_it_may_open() {
 
 fn more_large_arguments_can_wait_than_files_may_be_open() {
     play_part("queues_more_than_it_may_open");
+}
+
+/// Notes which thread decodes it.
+struct Noted<T> {
+    value: T,
+    thread: String,
+}
+
+impl<T: Serialize> Serialize for Noted<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(serializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Noted<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = T::deserialize(deserializer)?;
+        let thread = thread::current().name().unwrap_or_default().to_owned();
+        Ok(Noted { value, thread })
+    }
+}
+
+fn long_results_are_decoded_where_nobody_else_waits() {
+    fn noted<T>(value: T) -> Noted<T> {
+        let thread = String::new();
+        Noted { value, thread }
+    }
+    let pool = pool(1);
+    let is_porter = |thread: &str| thread.starts_with("tatkal-porter");
+    for length in [8, 64].map(|mib| mib * MIB) {
+        let text = pool.submit(|length| noted("x".repeat(length)), length);
+        let text = block_on(text).unwrap();
+        assert!(is_porter(&text.thread) && text.value.len() == length);
+        // Of these there is nothing to decode.
+        let bytes = pool.submit(|length| noted(SharedBytes::filled(length, |_| {})), length);
+        let bytes = block_on(bytes).unwrap();
+        assert!(!is_porter(&bytes.thread) && bytes.value.len() == length);
+    }
 }
 
 /// Page faults of this process so far.

@@ -102,6 +102,7 @@ pub(super) struct Memory {
     /// What receivers know it by. 0: they need not, it has not been used before.
     name: u64,
     view: Option<View>,
+    is_lent: bool,
 }
 
 impl Memory {
@@ -116,6 +117,7 @@ impl Memory {
             filled: 0,
             name: 0,
             view: None,
+            is_lent: false,
         }))
     }
 
@@ -196,9 +198,21 @@ impl Memory {
         Ok(())
     }
 
-    /// Its receiver has read it, and it is not wanted any more. A receiver may still have it mapped.
-    fn give_back(self) {
-        if self.name != 0 {
+    /// It may be dropped before its receiver has read it. Until it is put with the stock.
+    pub(super) fn lend(&mut self) {
+        self.is_lent = true;
+    }
+
+    /// How much of the system's memory it has.
+    pub(super) fn size(&self) -> usize {
+        self.filled
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // Receivers may have it mapped, and would keep its pages.
+        if self.name != 0 && !self.is_lent {
             sys::empty(self.file.file(), self.filled);
         }
     }
@@ -236,16 +250,19 @@ impl Stock {
     }
 
     /// One that its receiver has read.
-    pub(super) fn put(&mut self, memory: Box<Memory>, now: Instant) {
+    pub(super) fn put(&mut self, mut memory: Box<Memory>, now: Instant) {
         debug_assert!(memory.along.0.is_empty());
         self.since = now;
-        match self.files.len() < STOCK_FILES && self.bytes + memory.filled <= STOCK_BYTES {
-            true => {
-                self.bytes += memory.filled;
-                self.files.push(memory);
-            }
-            false => memory.give_back(),
+        memory.is_lent = false;
+        if self.has_room(0, memory.filled) {
+            self.bytes += memory.filled;
+            self.files.push(memory);
         }
+    }
+
+    /// Is there room for so many bytes more, and for so many that will come as well?
+    pub(super) fn has_room(&self, to_come: usize, more: usize) -> bool {
+        self.files.len() < STOCK_FILES && self.bytes + to_come + more <= STOCK_BYTES
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -261,11 +278,5 @@ impl Stock {
     pub(super) fn take_idle(&mut self, now: Instant) -> Option<Stock> {
         let idle = self.alarm().is_some_and(|alarm| alarm <= now);
         idle.then(|| std::mem::replace(self, Stock::new(self.maps)))
-    }
-}
-
-impl Drop for Stock {
-    fn drop(&mut self) {
-        self.files.drain(..).for_each(|memory| memory.give_back());
     }
 }

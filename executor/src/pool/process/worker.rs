@@ -196,10 +196,12 @@ impl Desk {
         }
         if let Payload::Memory(mut memory) = payload {
             drop(memory.take_out_along());
+            memory.lend();
             let mut lent = self.lent.borrow_mut();
             // Later, the slot will not tell any more.
             lent.retain(|(older, _)| older + SLOTS as u64 > number);
-            if lent.len() < STOCK_FILES {
+            let there = lent.iter().map(|(_, memory)| memory.size()).sum();
+            if lent.len() < STOCK_FILES && self.stock.borrow().has_room(there, memory.size()) {
                 lent.push((number, memory));
             }
         }
