@@ -45,8 +45,8 @@ pub(super) const SHARE: usize = 256 * 1024;
 /// time: an event loop.
 ///
 /// Below 256 KiB they are copied like a vector; so are those beyond the 15th in one argument or
-/// result, and those for which there are not enough file descriptors. (One is open for each that
-/// arrived, as long as there are few.)
+/// result, those that a `map` hands over together with many short items, and those for which there are
+/// not enough file descriptors. (One is open for each that arrived, as long as there are few.)
 ///
 /// # Example
 /// ```
