@@ -14,6 +14,7 @@ tests![
     a_worker_that_is_made_while_a_thread_waits_is_heard,
     shutdown_waits_until_every_handle_is_told,
     whoever_waits_for_many_takes_the_answers_in,
+    a_worker_with_nothing_to_do_takes_no_cpu_time,
 ];
 
 /// The state of a thread of this program, as proc(5) has it.
@@ -165,4 +166,42 @@ fn whoever_waits_for_many_takes_the_answers_in() {
         waiter.join().unwrap();
         assert_eq!(DECODER.load(Ordering::SeqCst), thread);
     }
+}
+
+fn allowed_cpus() -> Vec<usize> {
+    // SAFETY: the set is plain data, and lives for the call.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::sched_getaffinity(0, size_of_val(&set), &mut set);
+        let all = 0..libc::CPU_SETSIZE as usize;
+        all.filter(|cpu| libc::CPU_ISSET(*cpu, &set)).collect()
+    }
+}
+
+/// Has this thread run on these CPUs only.
+fn run_on(cpus: Vec<usize>) {
+    // SAFETY: as above.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        cpus.iter().for_each(|cpu| libc::CPU_SET(*cpu, &mut set));
+        libc::sched_setaffinity(0, size_of_val(&set), &set);
+    }
+}
+
+/// However quickly jobs have come: it looks on for a moment, and sleeps.
+fn a_worker_with_nothing_to_do_takes_no_cpu_time() {
+    let pool = pool(1);
+    // On two CPUs, if there are: there it looks on.
+    let cpus = allowed_cpus();
+    pool.submit(run_on, vec![cpus[0]]).join().unwrap();
+    run_on(cpus[cpus.len() - 1..].to_vec());
+    for n in 0..2_000_u32 {
+        assert_eq!(pool.submit(|n: u32| n, n).join().unwrap(), n);
+    }
+    run_on(cpus);
+    let cpu_time = || pool.metrics().workers[0].work.cpu_time;
+    let before = cpu_time();
+    thread::sleep(std::time::Duration::from_millis(500)); // in which it could take as much
+    let taken = cpu_time() - before;
+    assert!(taken < std::time::Duration::from_millis(50), "{taken:?}");
 }

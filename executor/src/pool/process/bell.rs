@@ -19,7 +19,7 @@
 //!           process has gone mad: a wrong word is a ring too many or too few for that worker.
 //! Cost      nobody sleeps: a fence and a load, no system call.
 //! Source    Dekker's entry protocol; `scheduler/multi/idle.rs` has the same proof for threads.
-//!           Next: `slot.rs`.
+//!           Next: `watch.rs`.
 
 use crate::sync::atomic::{AtomicU32, Ordering, fence};
 

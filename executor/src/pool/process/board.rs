@@ -39,6 +39,7 @@ use super::memory::Along;
 use super::scene::{Laps, Scene};
 use super::slot::{SlotWord, State};
 use super::sys;
+use super::watch::{self, Place};
 use super::wire::{BODY, Kind, MAX_PAYLOAD, Payload};
 use std::cell::UnsafeCell;
 use std::io;
@@ -67,13 +68,20 @@ const WORKER: u32 = 1;
 #[repr(C)]
 struct Page {
     closing: Line<AtomicU32>,
-    doze: Line<Bell>,
-    answers: Line<Bell>,
+    doze: Line<Side>,
+    answers: Line<Side>,
     slots: [Slot; SLOTS],
     laps: [SlotLaps; SLOTS],
     bodies: [UnsafeCell<[u8; BODY]>; SLOTS],
     /// With its tray, which is as long as a body.
     scene: Line<Scene>,
+}
+
+/// How a side is woken, and where the other side is, which wakes it.
+#[repr(C)]
+struct Side {
+    bell: Bell,
+    other: Place,
 }
 
 /// A value with cache lines of its own: two, as they are fetched in pairs.
@@ -176,7 +184,7 @@ impl Board {
     pub(super) fn create() -> io::Result<(Board, OwnedFd)> {
         let file = sys::sealed_memory(c"tatkal-board", size_of::<Page>())?;
         let board = Board::open(&file)?;
-        board.page().doze.0.disarm();
+        board.page().doze.0.bell.disarm();
         // Until somebody else takes over, the manager is told of answers.
         board.arm(MANAGER);
         Ok((board, file))
@@ -243,14 +251,28 @@ impl Board {
         self.slot(number).word.offer(number);
     }
 
+    /// Before an offer: is the job alone in the pool?
+    pub(super) fn note_lone(&self, is_lone: bool) {
+        let pool = &self.page().doze.0.other;
+        match is_lone {
+            true => pool.note(),
+            false => pool.leave(),
+        }
+    }
+
+    /// Did the worker answer last on another CPU than this?
+    pub(super) fn worker_is_elsewhere(&self) -> bool {
+        self.page().answers.0.other.is_elsewhere()
+    }
+
     /// After an offer: true when the worker sleeps, and [`wake_worker`](Self::wake_worker) has to
     /// follow (when the lock is free: it is a system call).
     pub(super) fn ring_worker(&self) -> bool {
-        self.page().doze.0.ring() != NOBODY
+        self.page().doze.0.bell.ring() != NOBODY
     }
 
     pub(super) fn wake_worker(&self) {
-        sys::futex_wake(self.page().doze.0.word());
+        sys::futex_wake(self.page().doze.0.bell.word());
     }
 
     /// Takes job `number` back. False when it has begun.
@@ -331,18 +353,18 @@ impl Board {
 
     /// `who` is to be told of the next answer, and looks for answers after this call.
     pub(super) fn arm(&self, who: u32) {
-        self.page().answers.0.arm(who);
+        self.page().answers.0.bell.arm(who);
     }
 
     /// Nobody is told of answers until [`rearm`](Self::rearm): the caller will look.
     pub(super) fn disarm(&self) {
-        self.page().answers.0.disarm();
+        self.page().answers.0.bell.disarm();
     }
 
     /// The manager is told of the next answer, unless somebody else is by now. The caller looks for
     /// answers after this call.
     pub(super) fn rearm(&self) {
-        self.page().answers.0.arm_if_nobody(MANAGER);
+        self.page().answers.0.bell.arm_if_nobody(MANAGER);
     }
 
     /// No more jobs will come: the worker leaves once it has done what was offered.
@@ -399,8 +421,9 @@ impl Board {
             there.done_ns.store(laps.done_ns, Ordering::Relaxed);
         }
         self.write(number, kind, result);
+        self.page().answers.0.other.note();
         self.slot(number).word.answer(number);
-        self.page().answers.0.ring()
+        self.page().answers.0.bell.ring()
     }
 
     /// Has the pool read the long result of job `number`?
@@ -417,7 +440,7 @@ impl Board {
 
     /// Sleeps until job `number` may be there, and no longer than `limit`. May return for no reason.
     pub(super) fn sleep(&self, number: u64, limit: Option<Duration>) {
-        let doze = &self.page().doze.0;
+        let doze = &self.page().doze.0.bell;
         if self.may_sleep(number) {
             sys::futex_wait(doze.word(), WORKER, limit);
         }
@@ -426,9 +449,21 @@ impl Board {
 
     /// Asks to be woken for job `number`. False: there is something to do already.
     pub(super) fn may_sleep(&self, number: u64) -> bool {
-        self.page().doze.0.arm(WORKER);
+        self.page().doze.0.bell.arm(WORKER);
+        !self.has_news(number)
+    }
+
+    /// Is job `number` there, or something else to do?
+    fn has_news(&self, number: u64) -> bool {
         let (there, _) = self.slot(number).word.look();
-        there < number && !self.is_closed()
+        there >= number || self.is_closed()
+    }
+
+    /// Was the last job alone, and given from another CPU? Then looks on for job `number`.
+    pub(super) fn look_on(&self, number: u64) {
+        if self.page().doze.0.other.is_elsewhere() {
+            watch::look_on(|| self.has_news(number));
+        }
     }
 }
 

@@ -270,6 +270,7 @@ impl Crew {
         let member = self.members.get_mut(&ticket);
         let member = member.expect("a place is a member's");
         let (was_idle, order) = (member.is_idle(), job.order);
+        member.board.note_lone(self.pending == 1);
         let assigned = member.assign(job, clock);
         self.ring_due |= is_sooner(member.alarm(), self.next_look);
         if assigned.is_ok() && member.board.ring_worker() {
@@ -400,6 +401,7 @@ impl Crew {
                         latest = latest.max(Some(order));
                     }
                     Heard::Nonsense => {
+                        member.is_mad = true;
                         mad.push(*ticket);
                         break;
                     }
@@ -453,6 +455,16 @@ impl Crew {
     /// waits for that.
     pub(super) fn take_idle_stock(&mut self) -> Option<Stock> {
         self.stock.take_idle((self.clock)())
+    }
+
+    /// The one job that is here, if it is worth looking on until it is answered: where it is.
+    pub(super) fn lone_quick_job(&self) -> Option<(Arc<Board>, u64)> {
+        if self.pending != 1 {
+            return None;
+        }
+        let member = self.members.values().find(|member| !member.is_idle())?;
+        let worth = member.is_quick() && member.board.worker_is_elsewhere();
+        worth.then(|| member.board.clone()).zip(member.front())
     }
 
     /// `who` is to be told of the next answer of every worker.

@@ -29,6 +29,7 @@ use super::memory::{Along, Stock};
 use super::metrics::ProcessWork;
 use super::policy::Policy;
 use super::sys;
+use super::watch;
 use super::wire::{BODY, Payload};
 use crate::task::schedule::TaskId;
 use std::collections::VecDeque;
@@ -73,6 +74,9 @@ pub(super) struct Member {
     pub(super) pid: Option<u32>,
     /// Its process, since the server has told of it.
     pub(super) process: Option<Arc<OwnedFd>>,
+    /// What it said to the job at the front is nonsense: then that job has begun, whatever its slot
+    /// says, and must not be run again.
+    pub(super) is_mad: bool,
     /// It is dead; the server has not told how.
     pub(super) is_dead: bool,
     channel: Arc<OwnedFd>,
@@ -178,6 +182,7 @@ impl Member {
             stage: Stage::Starting,
             pid: None,
             process: None,
+            is_mad: false,
             is_dead: false,
             channel,
             views: Views::default(),
@@ -261,6 +266,11 @@ impl Member {
             && self.jobs.front().is_none_or(|front| {
                 self.last_number + 1 - front.number < SLOTS as u64 // M2
             })
+    }
+
+    /// Are its jobs done sooner than somebody who waits for one would have fallen asleep?
+    pub(super) fn is_quick(&self) -> bool {
+        self.pace < watch::LIMIT
     }
 
     /// How many jobs it may be given at a time.
@@ -524,8 +534,9 @@ impl Member {
     pub(super) fn die(&mut self, until: Option<Instant>) -> Vec<Remains> {
         (self.stage, self.is_dead, self.kill_at) = (Stage::Leaving, true, until);
         let mut remains = Vec::new();
-        for mut job in std::mem::take(&mut self.jobs) {
-            if !self.board.was_begun(job.number) {
+        for (index, mut job) in std::mem::take(&mut self.jobs).into_iter().enumerate() {
+            let has_begun = index == 0 && self.is_mad || self.board.was_begun(job.number);
+            if !has_begun {
                 remains.push(match job.stopped {
                     Some(why) => Remains::Stopped(job.remote, why),
                     None => Remains::Untouched(job.into_job()),

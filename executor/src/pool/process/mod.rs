@@ -21,9 +21,9 @@
 //! - long payloads: `counted.rs` (descriptors), `view.rs` (files that are used again), `sealed.rs` and
 //!   `shared_bytes.rs` with `shared_bytes/crossing.rs` (files that nobody can change), `memory.rs`
 //!   (the sender's side) and `arrival.rs` (the receiver's)
-//! - what a job meets: `bell.rs` and `slot.rs` (the two protocols of shared memory), `tray.rs` (how
-//!   far a worker is in a parcel), `scene.rs` (what a dead worker was doing), `board.rs` (jobs and
-//!   answers in it), `image.rs` (whose code is known), `panics.rs`, `limits.rs`, `stream.rs`,
+//! - what a job meets: `bell.rs`, `watch.rs` and `slot.rs` (the protocols of shared memory: sleeping,
+//!   not sleeping, whose bytes they are), `tray.rs` (how far a worker is in a parcel), `scene.rs`
+//!   (what a dead worker was doing), `board.rs` (jobs and answers in it), `image.rs` (whose code is known), `panics.rs`, `limits.rs`, `stream.rs`,
 //!   `segments.rs` and `codec.rs` (values as payloads), `entry.rs` (a job's code as an address),
 //!   `parcel.rs` (many items of a `map` as one job), `control.rs` (what pool and server say)
 //! - the other processes: `worker.rs`, `server.rs`, `fork_server.rs` (how a program starts it)
@@ -71,6 +71,7 @@ mod sys;
 mod tray;
 mod view;
 mod waiter;
+mod watch;
 mod wire;
 mod worker;
 

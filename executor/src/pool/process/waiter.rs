@@ -1,7 +1,9 @@
 //! A plain thread that waits for a job takes the answers in itself, in place of the manager.
 //!
 //! ```text
-//!   join ── begin: is_attended ── collect ── nothing: arm every bell for WAITER, look again ── sleep
+//!   join ── begin: is_attended ── look_on, for a lone job (watch.rs)
+//!                                   |
+//!                                collect ── nothing: arm every bell for WAITER, look again ── sleep
 //!                                   |  ^                                                        |
 //!                                   |  +──────────── a worker rings, or somebody else ──────────+
 //!                                   v                completed the job
@@ -24,9 +26,11 @@
 //! Cost      two short locks more than sleeping on a parker.
 //! Source    the leader and followers of Schmidt et al. (POSA2). Next: `shared.rs`.
 
-use super::board::{MANAGER, WAITER};
+use super::bell::NOBODY;
+use super::board::{Look, MANAGER, WAITER};
 use super::shared::Shared;
 use super::sys;
+use super::watch;
 use crate::park::Vigil;
 use crate::sync::lock;
 use std::io;
@@ -58,6 +62,12 @@ impl WaiterBell {
     /// Another descriptor of it.
     pub(super) fn for_worker(&self) -> io::Result<OwnedFd> {
         self.bell.try_clone()
+    }
+
+    /// Would a sleep end at once?
+    fn is_there(&self) -> bool {
+        // Relaxed: it only ends a look.
+        self.word.load(Ordering::Relaxed) == NOTIFIED
     }
 
     fn wake(&self) {
@@ -117,6 +127,24 @@ impl Waiter {
         Some(Waiter { shared })
     }
 
+    /// Takes in the answers that are there, and looks on for that of a lone job. True when there were
+    /// any at once.
+    fn look_on(&self) -> bool {
+        let (any, lone) = self.shared.change(|crew, out| {
+            crew.collect(out);
+            let lone = crew.lone_quick_job().filter(|_| out.is_empty());
+            if lone.is_some() {
+                crew.arm(NOBODY); // T1: we are awake, and look before we sleep
+            }
+            (!out.is_empty(), lone)
+        });
+        if let Some((board, number)) = lone {
+            let token = &self.shared.waiter;
+            watch::look_on(|| token.is_there() || board.look(number) != Look::NotYet);
+        }
+        any
+    }
+
     /// Takes in the answers that are there. True when there were any; else every bell is armed.
     fn collect(&self) -> bool {
         self.shared.change(|crew, out| {
@@ -136,7 +164,7 @@ impl Vigil for Waiter {
     }
 
     fn sleep(&mut self, deadline: Option<Instant>) {
-        if !self.collect() {
+        if !self.look_on() && !self.collect() {
             self.shared.waiter.sleep(deadline);
             self.collect();
         }

@@ -46,6 +46,7 @@ use super::memory::{IDLE, Memory, STOCK_FILES, Stock};
 use super::panics;
 use super::scene::{AbortWatch, Step};
 use super::sys;
+use super::watch::Habit;
 use super::wire::{BODY, Kind, Payload};
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -106,6 +107,7 @@ fn work(post: Post) -> io::Result<()> {
     drop(post.board);
     let desk = Desk {
         board,
+        habit: Habit::new(),
         channel: post.channel,
         bell: post.bell,
         waiter: post.waiter,
@@ -146,6 +148,7 @@ fn work(post: Post) -> io::Result<()> {
 /// What the worker works with.
 struct Desk {
     board: Board,
+    habit: Habit,
     channel: OwnedFd,
     bell: OwnedFd,
     waiter: OwnedFd,
@@ -165,6 +168,7 @@ impl Desk {
         self.limits.before_job();
         self.board.scene().tray.begin(number);
         let begin = Instant::now();
+        self.habit.begin(begin);
         let board = &self.board;
         let mut fresh = || match self.take_spare() {
             Some(memory) => Ok(Some(memory)),
@@ -183,7 +187,9 @@ impl Desk {
                 run(Arrived::Memory(&arrival))
             }
         };
-        let took = begin.elapsed();
+        let end = Instant::now();
+        self.habit.end(end);
+        let took = end.duration_since(begin);
         self.board.scene().enter(Step::Between);
         flush_stdout(); // W2
         let Reply { kind, payload } = self.hand_over(number, reply);
@@ -223,9 +229,12 @@ impl Desk {
         }
     }
 
-    /// Sleeps until job `number` may be there. After a while of that, the stock goes back to the
+    /// Sleeps until job `number` may be there, or first looks on for a moment. After a while of that, the stock goes back to the
     /// system.
     fn sleep(&self, number: u64) {
+        if self.habit.take() {
+            return self.board.look_on(number);
+        }
         let has_files = !self.lent.borrow().is_empty() || !self.stock.borrow().is_empty();
         self.board.sleep(number, has_files.then_some(IDLE));
         if has_files {

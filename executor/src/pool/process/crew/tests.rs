@@ -8,6 +8,7 @@ mod walk;
 
 use super::*;
 use crate::error::JoinError;
+use crate::pool::process::bell::NOBODY;
 use crate::pool::process::board::{Look, MANAGER, Turn, WAITER};
 use crate::pool::process::codec::{carry, new_memory};
 use crate::pool::process::policy::{OnDeath, Terms};

@@ -18,6 +18,12 @@ pub(in crate::pool::process) fn own_pid() -> libc::pid_t {
     unsafe { libc::getpid() }
 }
 
+/// The CPU that this thread is on, which may be another one by now.
+pub(in crate::pool::process) fn current_cpu() -> u32 {
+    // SAFETY: sched_getcpu only returns a number.
+    unsafe { libc::sched_getcpu() }.cast_unsigned()
+}
+
 /// The parent process; changes when it dies.
 pub(in crate::pool::process) fn parent_pid() -> libc::pid_t {
     // SAFETY: getppid only returns a number.

@@ -326,6 +326,12 @@ impl Walk {
         if !self.crew.is_attended {
             self.crew.is_attended = true;
             self.waiter_looks = true;
+        } else if self.below(4) == 0 {
+            self.waiter_looks = true; // It looks on for a moment.
+            self.change(|crew, out| {
+                crew.collect(out);
+                crew.arm(NOBODY);
+            });
         } else if self.below(3) > 0 {
             self.waiter_looks = true;
             self.waiter_looks = self.take_in(|_| WAITER);
