@@ -61,10 +61,12 @@ impl EventLoop {
     /// Steps b and c: (4) and (5) of a wake-up.
     fn wait(&mut self, limit: Option<Duration>) {
         let timers = &self.shared.timers;
-        let look = limit == Some(Duration::ZERO) || self.reactor.is_in_doubt();
-        if look || !self.due.is_empty() {
+        let look = limit == Some(Duration::ZERO) || !self.due.is_empty();
+        if look || self.reactor.is_in_doubt() {
             timers.publish_shelves();
-            self.reactor.turn(Limit::Look, &mut self.wakes);
+            // In doubt it does not sleep, whatever the limit.
+            let limit = if look { Limit::Look } else { Limit::Forever };
+            self.reactor.turn(limit, &mut self.wakes);
             return;
         }
         let next = timers.fall_asleep();

@@ -16,7 +16,7 @@ use std::sync::mpsc::channel;
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
-use tatkal::net::TcpStream;
+use tatkal::net::{TcpListener, TcpStream};
 use tatkal::{Handle, Runtime, spawn_local, yield_now};
 
 /// More messages than a source wants to see before it puts reads off, and enough to be in the middle
@@ -160,4 +160,42 @@ fn a_thread_that_is_a_guest_meanwhile_forgets_no_read() {
             drop(near);
         });
     }
+}
+
+#[test]
+fn guesses_that_are_always_right_do_not_keep_the_loop_from_listening() {
+    on_both(|| async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let over = Rc::new(Cell::new(false));
+        let (mut left, mut right) = settled_pair().await;
+        let answers = spawn_local(async move {
+            let mut message = [0; 8];
+            while right.read_exact(&mut message).await.is_ok() {
+                right.write_all(&message).await.unwrap();
+            }
+        });
+        let busy = spawn_local({
+            let over = over.clone();
+            async move {
+                let mut message = [7; 8];
+                while !over.get() {
+                    left.write_all(&message).await.unwrap();
+                    left.read_exact(&mut message).await.unwrap();
+                }
+            }
+        });
+        let client = thread::spawn(move || {
+            let mut stream = std::net::TcpStream::connect(address).unwrap();
+            let mut byte = [0];
+            std::io::Read::read(&mut stream, &mut byte).unwrap()
+        });
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(&[1]).await.unwrap();
+        drop(stream);
+        over.set(true);
+        busy.await.unwrap();
+        answers.await.unwrap();
+        assert_eq!(client.join().unwrap(), 1);
+    });
 }

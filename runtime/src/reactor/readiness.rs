@@ -30,7 +30,7 @@
 
 use super::interest::{Direction, Interest, Ready};
 use super::poller::Arming;
-use super::side::{self, Look, Moved, Seen, Side};
+use super::side::{self, End, Look, Moved, Seen, Side};
 use super::waiters::Waiters;
 use super::wakes::Wakes;
 use crate::sync::{Mutex, lock};
@@ -108,8 +108,7 @@ impl Readiness {
         arm: impl FnOnce(Interest) -> io::Result<()>,
     ) -> io::Result<Waiting> {
         // Cloned before the lock, dropped after it: both may run user code.
-        let mut waker = Some(waker.clone());
-        let mut wakes = Wakes::default();
+        let waker = waker.clone();
         let mut waits = lock(&self.waits);
         // `mark` announces under this lock (I2).
         if !self.side(direction).is_still(seen) {
@@ -120,8 +119,9 @@ impl Readiness {
             arm(armed)?;
             waits.armed = armed;
         }
-        waits.tasks.store(direction, &mut waker, &mut wakes);
+        let stored = waits.tasks.store(direction, waker);
         drop(waits);
+        drop(stored);
         Ok(Waiting::Stored)
     }
 
@@ -153,11 +153,11 @@ impl Readiness {
     }
 
     /// Takes the wakers of those whose read was put off: they shall try. (I4)
-    pub(super) fn end_doubt(&self, wakes: &mut Wakes) {
+    pub(super) fn end_doubt(&self, end: End, wakes: &mut Wakes) {
         let mut waits = lock(&self.waits);
         match self.read.look() {
             Look::Spent(_) => return,
-            Look::InDoubt { .. } => self.read.force(),
+            Look::InDoubt { .. } => self.read.end_doubt(end),
             Look::Ready(_) => {}
         }
         waits.tasks.take(Direction::Read, wakes);
@@ -311,7 +311,7 @@ mod tests {
         assert_eq!(wait(&source, Direction::Read, &waker), Waiting::Stored);
         assert!(source.is_still_in_doubt(seen(&source, Direction::Read)));
         let mut wakes = Wakes::default();
-        source.end_doubt(&mut wakes);
+        source.end_doubt(End::Force, &mut wakes);
         wakes.call();
         assert_eq!(count(&woken), 1);
         assert!(is_ready(&source, Direction::Read));
@@ -327,7 +327,7 @@ mod tests {
         let (woken, waker) = counter();
         wait(&source, Direction::Read, &waker);
         find_nothing(&source, Direction::Read);
-        source.end_doubt(&mut Wakes::default());
+        source.end_doubt(End::Force, &mut Wakes::default());
         assert_eq!(count(&woken), 0); // its next event wakes it
         assert!(!is_ready(&source, Direction::Read));
     }

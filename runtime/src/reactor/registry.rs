@@ -28,7 +28,7 @@ use super::doubts::Doubt;
 use super::interest::{Direction, Ready};
 use super::poller::{Arming, Event, Selector, Token};
 use super::readiness::{Readiness, Waiting};
-use super::side::{Look, Moved, Seen};
+use super::side::{End, Look, Moved, Seen};
 use super::wakes::Wakes;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
@@ -46,6 +46,7 @@ const MOST_SOURCES: usize = INDEX_MASK - 1;
 
 pub(crate) struct Registry {
     selector: Arc<dyn Selector>,
+    arming: Arming,
     slots: Mutex<Slots>,
     /// How many sources there are: written under the lock, a hint without it.
     len: AtomicUsize,
@@ -106,20 +107,29 @@ impl Slots {
         slot.source.as_ref()
     }
 
-    fn end<'a>(&self, doubts: impl Iterator<Item = &'a Doubt>, wakes: &mut Wakes) {
+    fn end<'a>(
+        &self,
+        doubts: impl Iterator<Item = &'a Doubt>,
+        end: End,
+        wakes: &mut Wakes,
+    ) -> usize {
+        let mut ended = 0;
         for doubt in doubts {
             if let Some(source) = self.get(doubt.token)
                 && source.is_still_in_doubt(doubt.seen)
             {
-                source.end_doubt(wakes);
+                source.end_doubt(end, wakes);
+                ended += 1;
             }
         }
+        ended
     }
 }
 
 impl Registry {
     pub(crate) fn new(selector: Arc<dyn Selector>, parker: Waker) -> Self {
         Self {
+            arming: selector.arming(),
             selector,
             slots: Mutex::default(),
             len: AtomicUsize::new(0),
@@ -164,19 +174,25 @@ impl Registry {
         doubts: impl Iterator<Item = &'a Doubt>,
         wakes: &mut Wakes,
     ) {
-        let arming = self.selector.arming();
+        let arming = self.arming;
         let slots = lock(&self.slots);
         for event in events {
             if let Some(source) = slots.get(event.token) {
                 source.mark(event.ready, arming, wakes);
             }
         }
-        slots.end(doubts, wakes);
+        slots.end(doubts, End::Force, wakes);
     }
 
     /// Ends doubts: those whose read was put off shall make it now.
     pub(crate) fn end_doubts(&self, doubts: &[Doubt], wakes: &mut Wakes) {
-        lock(&self.slots).end(doubts.iter(), wakes);
+        lock(&self.slots).end(doubts.iter(), End::Force, wakes);
+    }
+
+    /// As `end_doubts`, on the guess that there is something to read by now. Returns how many there
+    /// were: an event may have ended some.
+    pub(super) fn guess(&self, doubts: &[Doubt], wakes: &mut Wakes) -> usize {
+        lock(&self.slots).end(doubts.iter(), End::Guess, wakes)
     }
 
     fn remove(&self, token: Token) {
@@ -212,7 +228,7 @@ impl Registry {
 
     /// No event will come any more: every wait fails, now and later (I2).
     pub(crate) fn close(&self, wakes: &mut Wakes) {
-        let arming = self.selector.arming();
+        let arming = self.arming;
         let mut slots = lock(&self.slots);
         slots.closed = true;
         for source in slots.slots.iter().filter_map(|slot| slot.source.as_ref()) {
@@ -276,7 +292,7 @@ impl Registration {
         put_off: impl Fn(&Arc<Registry>, Doubt, bool) -> bool,
     ) -> bool {
         // A oneshot OS answers at the next arming: nobody need remember.
-        let needless = self.registry.selector.arming() == Arming::Oneshot;
+        let needless = self.registry.arming == Arming::Oneshot;
         let token = self.token;
         let here = put_off(&self.registry, Doubt { token, seen }, listed || needless);
         if here && !listed && !needless {
@@ -292,10 +308,9 @@ impl Registration {
         direction: Direction,
         fd: BorrowedFd<'_>,
     ) -> io::Result<Waiting> {
-        let selector = self.registry.selector();
-        let arm = |interest| selector.rearm(fd, self.token, interest);
+        let arm = |interest| self.registry.selector.rearm(fd, self.token, interest);
         self.source
-            .wait(seen, direction, cx.waker(), selector.arming(), arm)
+            .wait(seen, direction, cx.waker(), self.registry.arming, arm)
     }
 
     /// What the system call came to, after `poll_ready` said that it was worth trying.

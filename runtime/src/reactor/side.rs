@@ -19,7 +19,8 @@
 //! finds nothing: a system call in vain for each message, and an epoll loop written by hand for
 //! that protocol would not make it. So after a full read the direction is *in doubt*: the task
 //! waits as if nothing were left, and the thread that drives the loop sees to it (`doubts.rs`) that
-//! the doubt ends, by an event (the read in vain is saved) or by force (the task tries).
+//! the doubt ends: by an event (the read in vain is saved), by a guess that there is something by now
+//! (if so, a look at the OS is saved) or by force (the task tries).
 //!
 //! Whether doubting pays is learnt by what it would have cost before: a source begins with
 //! [`TRIES`], loses one for each try in vain, gets them all back when a try finds bytes or a doubt
@@ -51,8 +52,9 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 /// pays (a client far away) near a tenth of a read per message.
 const TRIES: u64 = 16;
 
-/// How many doubts in a row there are before a try.
-const DOUBTS: u64 = 15;
+/// How many doubts in a row there are before a try. A stream that is taken for messages pays a turn
+/// for each, once; messages pay a read in vain for so many.
+const DOUBTS: u64 = 63;
 
 pub(super) struct Side {
     /// `count << SAID_BITS | flags`
@@ -61,17 +63,19 @@ pub(super) struct Side {
     used: AtomicU64,
 }
 
-// The flags of `said`. 60 bits of count do not run over in the life of a machine, nor do 52.
-const SAID_BITS: u32 = 4;
+// The flags of `said`. 59 bits of count do not run over in the life of a machine, nor do 50.
+const SAID_BITS: u32 = 5;
 /// For ever: a connection that has ended never un-ends. Ready whatever is used up, because an
 /// edge-triggered OS announces the end once, perhaps together with the last bytes.
 pub(super) const CLOSED: u64 = 1;
 /// Not from the OS: the reactor is gone, and no event will ever come.
 pub(super) const ORPHANED: u64 = 1 << 1;
-/// Not from the OS: a doubt was ended.
+/// Not from the OS: a doubt was ended by force.
 const FORCED: u64 = 1 << 2;
 /// For ever: there was a byte out of band. A read ends at its mark, so a short one says nothing.
 pub(super) const URGENT: u64 = 1 << 3;
+/// Not from the OS: a doubt was ended by a guess.
+const GUESSED: u64 = 1 << 4;
 
 /// What a task saw before its system call.
 #[derive(Debug, Clone, Copy)]
@@ -90,6 +94,20 @@ impl Seen {
     pub(crate) const fn is_orphaned(self) -> bool {
         self.has(ORPHANED)
     }
+
+    /// Was it a guess that made this read?
+    pub(super) const fn is_guess(self) -> bool {
+        self.has(GUESSED)
+    }
+}
+
+/// How a doubt ends if not by an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The loop would sleep, or it has lasted too long: doubting did not pay.
+    Force,
+    /// By now there may well be something, and nothing is proved if there is not.
+    Guess,
 }
 
 /// What the system call came to.
@@ -128,7 +146,7 @@ struct Used {
     doubts: u64,
 }
 
-const USED_BITS: u32 = 12;
+const USED_BITS: u32 = 14;
 const IN_DOUBT: u64 = 1;
 const LISTED: u64 = 1 << 1;
 const TRYING: u64 = 1 << 2;
@@ -201,6 +219,15 @@ impl Side {
         }
     }
 
+    /// One doubt more, and then a try.
+    #[cfg(all(test, loom))]
+    pub(super) fn before_a_try() -> Side {
+        let side = Side::with_tries(0);
+        side.used
+            .store((DOUBTS - 1) << DOUBTS_AT, Ordering::Relaxed);
+        side
+    }
+
     #[inline]
     pub(super) fn look(&self) -> Look {
         // Acquire: keeps the system call that follows below this load; pairs with `announce`.
@@ -235,16 +262,22 @@ impl Side {
     /// (5) The OS has spoken. One thread at a time: the caller holds a lock.
     /// `flags` are true from now on.
     pub(super) fn announce(&self, flags: u64) {
-        let said = self.said.load(Ordering::Relaxed) & !FORCED;
+        let said = self.said.load(Ordering::Relaxed) & !(FORCED | GUESSED);
         // Release: pairs with `look`.
         self.said
             .store((said | flags) + (1 << SAID_BITS), Ordering::Release);
     }
 
     /// A doubt ends without the OS. One thread at a time, as `announce`.
-    pub(super) fn force(&self) {
-        let said = self.said.load(Ordering::Relaxed) | FORCED;
-        self.said.store(said + (1 << SAID_BITS), Ordering::Release);
+    pub(super) fn end_doubt(&self, end: End) {
+        let said = self.said.load(Ordering::Relaxed) & !(FORCED | GUESSED);
+        let flag = match end {
+            End::Force => FORCED,
+            End::Guess => GUESSED,
+        };
+        // Release: pairs with `look`.
+        self.said
+            .store((said | flag) + (1 << SAID_BITS), Ordering::Release);
     }
 
     /// Has nothing been announced since `seen`? Exact for whoever announces.
@@ -354,11 +387,25 @@ mod tests {
             side.announce(0);
             note(&side, Moved::All);
             assert!(is_in_doubt(&side));
-            side.force();
+            side.end_doubt(End::Force);
             assert!(is_ready(&side));
             note(&side, moved);
             assert_eq!(messages(&side, TRIES), TRIES);
             assert_eq!(messages(&side, DOUBTS), 0);
+        }
+    }
+
+    #[test]
+    fn a_guess_proves_nothing() {
+        for moved in [Moved::Nothing, Moved::Part, Moved::All] {
+            let side = Side::with_tries(0);
+            note(&side, Moved::All);
+            side.end_doubt(End::Guess);
+            assert!(is_ready(&side) && seen(&side).is_guess());
+            note(&side, moved);
+            assert_eq!(is_in_doubt(&side), moved == Moved::All);
+            assert!(!is_ready(&side));
+            assert_eq!(messages(&side, DOUBTS - 2), 0);
         }
     }
 

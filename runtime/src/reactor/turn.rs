@@ -87,6 +87,12 @@ impl Reactor {
     pub(crate) fn turn(&mut self, limit: Limit, wakes: &mut Wakes) -> bool {
         let unparker = &*self.unparker;
         let in_doubt = self.is_in_doubt();
+        if in_doubt && limit != Limit::Look && self.doubts.may_guess() {
+            let guesses = self.doubts.guess();
+            let made = unparker.registry.guess(guesses, wakes);
+            self.doubts.note_guesses(made);
+            return true;
+        }
         if limit == Limit::Forever && !in_doubt && unparker.registry.may_be_deaf() {
             return self.sleep_deaf();
         }
@@ -98,6 +104,7 @@ impl Reactor {
             limit if word.enter(Wait::Listening) => (limit, false),
             _ => (Limit::Look, true),
         };
+        self.doubts.note_look();
         self.events.clear();
         let result = self.wait.wait(limit, &mut self.events);
         token |= match limit {

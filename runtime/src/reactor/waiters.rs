@@ -26,6 +26,14 @@ use std::task::Waker;
 /// reading one socket, small enough that searching the list costs nothing.
 const MANY: usize = 32;
 
+/// What came of storing a waker.
+pub(super) enum Stored {
+    Alone,
+    AmongOthers,
+    Needless(#[expect(dead_code, reason = "only to be dropped")] Waker),
+    Crowded(#[expect(dead_code, reason = "only to be dropped, which calls them")] Wakes),
+}
+
 #[derive(Default)]
 pub(super) struct Waiters {
     read: Line,
@@ -40,26 +48,17 @@ struct Line {
 }
 
 impl Waiters {
-    /// Takes `waker` in, unless it is there already: then it stays with the caller, to be dropped
-    /// outside the lock. Whom the newcomer is one too many for goes to `wakes`.
-    pub(super) fn store(
-        &mut self,
-        direction: Direction,
-        waker: &mut Option<Waker>,
-        wakes: &mut Wakes,
-    ) {
+    /// Takes `waker` in, unless it is there already. What the caller gets is for outside the lock:
+    /// the waker that was not needed, to be dropped, or those that the newcomer is one too many for,
+    /// to be called.
+    #[inline]
+    pub(super) fn store(&mut self, direction: Direction, waker: Waker) -> Stored {
         let line = self.line(direction);
-        if waker.as_ref().is_some_and(|waker| line.contains(waker)) {
-            return;
-        }
-        if line.others.len() + 1 == MANY {
-            line.take(wakes);
-        }
         if line.first.is_none() {
-            line.first = waker.take();
-        } else {
-            line.others.extend(waker.take());
+            line.first = Some(waker);
+            return Stored::Alone;
         }
+        line.join(waker)
     }
 
     /// An event: everybody in `direction` is to be woken.
@@ -81,6 +80,23 @@ impl Line {
         known.any(|known| known.will_wake(waker))
     }
 
+    /// There is somebody already.
+    #[cold]
+    fn join(&mut self, waker: Waker) -> Stored {
+        if self.contains(&waker) {
+            return Stored::Needless(waker);
+        }
+        if self.others.len() + 1 < MANY {
+            self.others.push(waker);
+            return Stored::AmongOthers;
+        }
+        let mut wakes = Wakes::default();
+        self.take(&mut wakes);
+        self.first = Some(waker);
+        Stored::Crowded(wakes)
+    }
+
+    #[inline]
     fn take(&mut self, wakes: &mut Wakes) {
         if let Some(first) = self.first.take() {
             wakes.push(first);
@@ -113,7 +129,7 @@ mod tests {
     }
 
     fn store(waiters: &mut Waiters, direction: Direction, waker: &Waker) {
-        waiters.store(direction, &mut Some(waker.clone()), &mut Wakes::default());
+        drop(waiters.store(direction, waker.clone()));
     }
 
     fn counts<const N: usize>(counts: [&Count; N]) -> [usize; N] {

@@ -95,18 +95,17 @@ impl Socket {
     }
 }
 
-/// Two readers, of whom one doubts, on the thread that drives, and the other may try at any time
+/// Two readers, of whom one doubts (and the next one tries), on the thread that drives, and the other may try at any time
 /// and then go away. Nobody may be left waiting while there is something to read.
-#[test]
-fn a_doubt_is_not_lost_between_two_readers() {
+fn a_doubt_between_two_readers(end: End, messages: usize, preemptions: usize) {
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
-    model.check(|| {
+    model.preemption_bound = Some(preemptions);
+    model.check(move || {
         let source = Readiness {
-            read: Side::with_tries(0),
+            read: Side::before_a_try(),
             ..Readiness::new()
         };
-        let shared = Arc::new((source, Socket(AtomicUsize::new(3))));
+        let shared = Arc::new((source, Socket(AtomicUsize::new(messages))));
         let other = {
             let shared = shared.clone();
             loom::thread::spawn(move || {
@@ -143,7 +142,7 @@ fn a_doubt_is_not_lost_between_two_readers() {
             if let Some(seen) = doubt.take()
                 && source.is_still_in_doubt(seen)
             {
-                source.end_doubt(&mut wakes);
+                source.end_doubt(end, &mut wakes);
             }
             if wakes.is_empty() {
                 break; // It sleeps.
@@ -158,6 +157,17 @@ fn a_doubt_is_not_lost_between_two_readers() {
             "left, and nobody reads"
         );
     });
+}
+
+#[test]
+fn a_doubt_that_ends_by_force_is_not_lost_between_two_readers() {
+    a_doubt_between_two_readers(End::Force, 3, 2);
+}
+
+/// Who guesses doubts again, so there is more to explore.
+#[test]
+fn a_doubt_that_ends_by_a_guess_is_not_lost_between_two_readers() {
+    a_doubt_between_two_readers(End::Guess, 2, 2);
 }
 
 /// A task on a thread that drives nothing: it reads until it may wait, as `Registration::poll_ready`
