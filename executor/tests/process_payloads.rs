@@ -254,6 +254,17 @@ fn faults(_: ()) -> i64 {
     }
 }
 
+/// The files of payloads that are mapped here: their inodes.
+fn mapped(_: ()) -> Vec<u64> {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let lines = maps.lines().filter(|line| line.contains("tatkal-payload"));
+    let mut inodes: Vec<u64> = lines
+        .map(|line| line.split_whitespace().nth(4).unwrap().parse().unwrap())
+        .collect();
+    inodes.sort_unstable();
+    inodes
+}
+
 fn payloads_that_come_again_and_again_meet_no_page_faults() {
     const JOBS: i64 = 50;
     let pool = pool(1);
@@ -263,13 +274,17 @@ fn payloads_that_come_again_and_again_meet_no_page_faults() {
             assert!(pool.submit(reversed, data.clone()).join().is_ok());
         }
     };
+    let files = || (mapped(()), pool.submit(mapped, ()).join().unwrap());
     round();
+    let same = files();
+    assert!(same.0.len() >= 2 && same.0 == same.1, "{same:?}");
     let before = (faults(()), pool.submit(faults, ()).join().unwrap());
     round();
     let after = (faults(()), pool.submit(faults, ()).join().unwrap());
     // A MiB has 256 pages; were the memory new, each job would meet them several times.
     assert!(after.0 - before.0 < 20 * JOBS, "{before:?} {after:?}");
     assert!(after.1 - before.1 < 20 * JOBS, "{before:?} {after:?}");
+    assert_eq!(files(), same, "the same files, mapped at both ends");
 }
 
 /// Shared memory that is mapped here and present, in KiB.
