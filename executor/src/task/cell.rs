@@ -21,7 +21,7 @@
 //! reference goes, either the future is still there (nobody ever completed it) or nothing is.
 //!
 //! Cost      16 bytes of header and list slot, 8 of state, one pointer of scheduler, 16 of join
-//!           waker, and the larger of future and output.
+//!           waker, and the larger of future and output, whose error is one pointer (`Failure`).
 //! Next: `waker.rs`.
 
 use super::harness;
@@ -102,7 +102,26 @@ pub(crate) struct Prefix<S> {
 /// The future, then the output, in the same bytes.
 pub(crate) union Stage<F, T> {
     pub(crate) future: ManuallyDrop<F>,
-    pub(crate) output: ManuallyDrop<Result<T, JoinError>>,
+    pub(crate) output: ManuallyDrop<Result<T, Failure>>,
+}
+
+/// Why there is no output, in one word: a `JoinError` has four, more than most futures and outputs,
+/// and every cell would be as large as if its task failed. Cancelled is `None`, and no allocation.
+pub(crate) struct Failure(Option<Box<JoinError>>);
+
+impl Failure {
+    #[inline]
+    pub(crate) fn new(error: JoinError) -> Self {
+        match error {
+            JoinError::Cancelled => Self(None),
+            other => Self(Some(Box::new(other))),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn into_error(self) -> JoinError {
+        self.0.map_or(JoinError::Cancelled, |error| *error)
+    }
 }
 
 impl<F, T, S> Cell<F, T, S>

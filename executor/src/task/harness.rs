@@ -15,7 +15,7 @@
 //!
 //! Source    tokio's `runtime/task/harness.rs` for the division of labour. Next: `join.rs`.
 
-use super::cell::{Cell, Header, JoinWaker, Stage, Task, VTable, drop_references};
+use super::cell::{Cell, Failure, Header, JoinWaker, Stage, Task, VTable, drop_references};
 use super::runnable::Runnable;
 use super::schedule::{Schedule, Scheduled, TaskId};
 use super::state::State;
@@ -182,7 +182,7 @@ where
         // SAFETY: I2: still RUNNING. The stage holds nothing that the write would leak.
         unsafe {
             stage.write(Stage {
-                output: ManuallyDrop::new(output),
+                output: ManuallyDrop::new(output.map_err(Failure::new)),
             })
         }
     });
@@ -366,7 +366,9 @@ unsafe fn read_output<F, T, S>(pointer: NonNull<Header>, target: *mut ()) {
     unsafe {
         cell::<F, T, S>(pointer).stage.with(|stage| {
             let output = ManuallyDrop::into_inner(std::ptr::read(&raw const (*stage).output));
-            target.cast::<Result<T, JoinError>>().write(output);
+            target
+                .cast::<Result<T, JoinError>>()
+                .write(output.map_err(Failure::into_error));
         });
     }
 }
