@@ -202,7 +202,7 @@ impl Task {
         let pointer = self.into_raw();
         // SAFETY: we own one reference and give it up here; as in `drop_references`.
         unsafe {
-            if pointer.as_ref().state.drop_last_reference() {
+            if pointer.as_ref().state.drop_last_references(1) {
                 (pointer.as_ref().vtable.free)(pointer);
             }
         }

@@ -201,8 +201,15 @@ where
                 .with(|waker| unsafe { std::ptr::read(waker) });
             contain(|| waker.expect("JOIN_WAKER without a waker").wake());
         }
-        // SAFETY: I2: no handle, so the output is the completer's to drop, once.
-        ToComplete::Orphan => contain(|| unsafe { drop_output::<F, T, S>(pointer) }),
+        ToComplete::Orphan => {
+            // SAFETY: I2: no handle, so the output is the completer's to drop, once.
+            contain(|| unsafe { drop_output::<F, T, S>(pointer) });
+            if cell.prefix.header.state.drop_last_references(references) {
+                // SAFETY: nobody else has a reference.
+                unsafe { free::<F, T, S>(pointer) }
+            }
+            return;
+        }
     }
     // SAFETY: the caller's reference, and the list's when it gave one back.
     unsafe { drop_references(pointer, references) }

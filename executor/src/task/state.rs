@@ -15,13 +15,17 @@
 //! | set/clear JOIN_WAKER            | AcqRel   | complete: the waker's bytes                   |
 //! | add a reference                 | Relaxed  | made from one that exists; orders nothing     |
 //! | drop a reference                | AcqRel   | all other drops: uses happen before the free  |
-//! | drop the last one               | Acquire  | the same: a load that finds nobody else       |
+//! | drop the last ones              | Acquire  | the same: a load that finds nobody else       |
+//! | to_running, complete, alone     | Acquire, | the same; then a store, which nobody sees     |
+//! |                                 | Relaxed  | who does not get a reference of us            |
 //!
 //! Everything that is weaker than AcqRel is said at the operation. On x86-64 a locked instruction
 //! is a full barrier whatever the ordering, so the orderings cost nothing here; the number of
 //! locked instructions does. A task that is spawned, run once and then joined takes two, to_running
 //! and complete, at home only the latter; a handle that waits for it two more, for its waker and
-//! for the reference with which the completer calls it; one that is dropped before that, one more.
+//! for the reference with which the completer calls it. One that is dropped before that takes one,
+//! and leaves the completer alone with the task: no locked instruction to complete and free it, and
+//! none to begin a job, which no list holds.
 //!
 //! Next: `cell.rs`.
 
@@ -73,9 +77,29 @@ impl State {
         }
     }
 
+    /// As `apply`, by who owns `references` of the task's references.
+    #[inline]
+    fn apply_by_owner<A>(
+        &self,
+        references: usize,
+        transition: impl Fn(Snapshot) -> (A, Snapshot),
+    ) -> A {
+        // Acquire: pairs with the drops of the others.
+        let current = self.load();
+        if current.references() != references {
+            return self.apply(transition);
+        }
+        // Nobody else is left, and references are made of references: nobody comes. So nobody
+        // sees or changes the word before we hand one on, and a store does for a locked instruction.
+        let (action, next) = transition(current);
+        // Relaxed: whoever gets a reference of us gets it with the order in which we made it.
+        self.word.store(next.0, Ordering::Relaxed);
+        action
+    }
+
     #[inline]
     pub(crate) fn transition_to_running(&self) -> ToRunning {
-        self.apply(Snapshot::to_running)
+        self.apply_by_owner(1, Snapshot::to_running)
     }
 
     /// As `transition_to_running`, for the thread that alone runs, cancels and shuts down this task.
@@ -129,7 +153,7 @@ impl State {
     /// Call when the output is stored. `references`: how many the caller gives up.
     #[inline]
     pub(crate) fn transition_to_complete(&self, references: usize) -> ToComplete {
-        self.apply(|state| state.complete(references))
+        self.apply_by_owner(references, |state| state.complete(references))
     }
 
     pub(crate) fn set_join_waker(&self) -> bool {
@@ -162,12 +186,12 @@ impl State {
         }
     }
 
-    /// One reference less, most likely the last. True: it was, free the cell.
+    /// `count` references less, most likely the last. True: they were, free the cell.
     #[inline]
-    pub(crate) fn drop_last_reference(&self) -> bool {
+    pub(crate) fn drop_last_references(&self, count: usize) -> bool {
         // Acquire: pairs with the drops of the others. Nobody is left to change the word, so a load
         // does for a locked instruction.
-        self.load().references() == 1 || self.drop_references(1)
+        self.load().references() == count || self.drop_references(count)
     }
 
     /// `count` references less. True: they were the last, free the cell.

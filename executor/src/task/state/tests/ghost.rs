@@ -278,6 +278,13 @@ impl Ghost {
             g.runner = None;
             g.drop_references(1 + usize::from(leaving == Some(true)));
         });
+        step("leave, most likely as the last", leaving.is_some(), &|g| {
+            g.runner = None;
+            let references = 1 + usize::from(leaving == Some(true));
+            if g.apply(|state| state.drop_last_references(references)) {
+                g.free();
+            }
+        });
         let polling = self.runner == Some(Runner::Polling);
         let has_waker = self.wakers > 0 || polling;
         step(
@@ -349,7 +356,7 @@ impl Ghost {
             &|g| {
                 g.handle = None;
                 g.take_output();
-                if g.apply(State::drop_last_reference) {
+                if g.apply(|state| state.drop_last_references(1)) {
                     g.free();
                 }
             },
