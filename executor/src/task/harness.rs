@@ -16,6 +16,7 @@
 //! Source    tokio's `runtime/task/harness.rs` for the division of labour. Next: `join.rs`.
 
 use super::cell::{Cell, Failure, Header, JoinWaker, Stage, Task, VTable, drop_references};
+use super::free::free_later;
 use super::runnable::Runnable;
 use super::schedule::{Schedule, Scheduled, TaskId};
 use super::state::State;
@@ -24,11 +25,12 @@ use super::word::{Abort, Shutdown, ToComplete, ToIdle, ToRunning};
 use crate::budget;
 use crate::error::{JoinError, PanicReport, contain};
 use crate::park::Vigil;
+use std::alloc::{Layout, dealloc};
 use std::any::Any;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
 
 /// The functions of one task type.
@@ -204,9 +206,10 @@ where
         ToComplete::Orphan => {
             // SAFETY: I2: no handle, so the output is the completer's to drop, once.
             contain(|| unsafe { drop_output::<F, T, S>(pointer) });
+            let later = cell.prefix.scheduler.is_from_elsewhere(slot);
             if cell.prefix.header.state.drop_last_references(references) {
                 // SAFETY: nobody else has a reference.
-                unsafe { free::<F, T, S>(pointer) }
+                unsafe { bury::<F, T, S>(pointer, later) }
             }
             return;
         }
@@ -341,8 +344,22 @@ where
     F: Future<Output = Result<T, JoinError>>,
     S: Schedule,
 {
+    // SAFETY: passed on.
+    unsafe { bury::<F, T, S>(pointer, false) }
+}
+
+/// Frees the cell; its memory perhaps later, with others'.
+///
+/// # Safety
+/// As `free`.
+unsafe fn bury<F, T, S>(pointer: NonNull<Header>, later: bool)
+where
+    F: Future<Output = Result<T, JoinError>>,
+    S: Schedule,
+{
+    let memory = pointer.cast::<Cell<F, T, S>>();
     // SAFETY: allocated as this type by `Cell::allocate`, and nobody else can reach it.
-    let cell = unsafe { Box::from_raw(pointer.cast::<Cell<F, T, S>>().as_ptr()) };
+    let cell = unsafe { memory.as_ref() };
     #[cfg(loom)] // a free touches everything: loom checks that every other access came before
     {
         cell.stage.with_mut(|_| ());
@@ -360,9 +377,19 @@ where
             |stage: *mut Stage<F, T>| unsafe { ManuallyDrop::drop(&mut (*stage).future) };
         contain(|| cell.stage.with_mut(drop_future));
     }
-    // With the box go the scheduler's pointer and the join waker: user code too, and whoever drops
+    // With the cell go the scheduler's pointer and the join waker: user code too, and whoever drops
     // the last reference, a loop that runs other tasks perhaps, has no part in its panic.
-    contain(|| drop(cell));
+    // SAFETY: as above, and `cell` is used no more.
+    contain(|| unsafe { ptr::drop_in_place(memory.as_ptr()) });
+    let layout = Layout::new::<Cell<F, T, S>>();
+    // SAFETY: as above: it was a `Box` of this type.
+    unsafe {
+        if later {
+            free_later(memory.cast(), layout);
+        } else {
+            dealloc(memory.as_ptr().cast(), layout);
+        }
+    }
 }
 
 /// # Safety

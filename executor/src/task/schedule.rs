@@ -41,6 +41,13 @@ pub(crate) trait Schedule: Send + Sync + 'static {
         None
     }
 
+    /// Did most likely another thread than this one ask for the task's memory? Asked of the thread
+    /// that completes a task whose handle is gone, to free it; `slot` as in `release`.
+    fn is_from_elsewhere(&self, slot: Slot) -> bool {
+        let _ = slot;
+        false
+    }
+
     /// A shutdown cancels a task that has a runnable: called before the task is complete. The
     /// runnable finds out later, maybe much later, and then calls `husk_gone`.
     fn husk_made(&self) {}

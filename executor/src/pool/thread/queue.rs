@@ -59,6 +59,7 @@ mod end;
 use super::roster::{Roster, Summon};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, lock};
+use crate::task::free::free_now;
 use std::collections::VecDeque;
 use std::mem;
 use std::thread;
@@ -299,6 +300,7 @@ impl<J> Queue<J> {
             if looks < LOOKS_BEFORE_SLEEP {
                 self.publish_hint(0);
                 drop(rear);
+                free_now();
                 looks = self.look(looks);
             } else {
                 self.sleep(rear);

@@ -18,6 +18,7 @@ use super::queue::{Admitted, Queue, WhenFull};
 use super::ticket::Ticket;
 use crate::block_on::refuse_if_entered;
 use crate::error::JoinError;
+use crate::task::cell::Slot;
 use crate::task::runnable::Runnable;
 use crate::task::schedule::{Schedule, Scheduled};
 use std::cell::Cell;
@@ -82,6 +83,12 @@ impl Schedule for OnPool {
 
     fn schedule(scheduled: Scheduled<Self>) {
         drop(scheduled.into_runnable());
+    }
+
+    /// On a worker: jobs come from outside of the pool, as a rule. Any other thread has no moment
+    /// at which it would free what it kept.
+    fn is_from_elsewhere(&self, _: Slot) -> bool {
+        WORKER_OF.get().is_some()
     }
 }
 

@@ -197,6 +197,12 @@ impl Schedule for Home {
         })
     }
 
+    fn is_from_elsewhere(&self, slot: Slot) -> bool {
+        with_current(self.0.as_ptr(), |worker| {
+            worker.is_some_and(|worker| !worker.has_listed(slot))
+        })
+    }
+
     fn husk_made(&self) {
         // SAFETY: the sweeper has a reference, and the pointer came from an Arc.
         unsafe { Arc::increment_strong_count(self.0.as_ptr()) }

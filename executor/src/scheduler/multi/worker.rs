@@ -25,6 +25,7 @@ use crate::block_on::Entered;
 use crate::error::contain;
 use crate::sync::thread_cell;
 use crate::task::cell::{Slot, Task};
+use crate::task::free::free_now;
 use crate::task::runnable::Runnable;
 use std::cell::Cell;
 use std::hint::spin_loop;
@@ -164,11 +165,17 @@ impl Worker {
         Ok(())
     }
 
+    /// Did this worker spawn the task?
+    #[inline]
+    pub(super) fn has_listed(&self, slot: Slot) -> bool {
+        slot.list as usize == self.index
+    }
+
     /// (8) A task completed on this worker, whoever spawned it.
     #[inline]
     pub(super) fn strike_off(&self, list: &LiveList, slot: Slot) -> Option<Task> {
         self.remote().ended.count();
-        if slot.list as usize == self.index {
+        if self.has_listed(slot) {
             let mut lister = self.lister.get();
             let task = list.remove_own(slot.index, &mut lister);
             self.lister.set(lister);
@@ -345,6 +352,7 @@ impl Worker {
             // R3 of idle.rs; it may name us, and then the sleep below ends at once.
             shared.wake_one();
         }
+        free_now();
         self.remote().counters.parks.count();
         let limit = self.watch.take_up(shared);
         let bed = &self.remote().bed;
