@@ -4,15 +4,15 @@
 //!   +----------+-----------------------------------------------------------+
 //!   | header   | state word, vtable, slot in the scheduler's list of live  |
 //!   |          | tasks. Reached without knowing any type.                  |
+//!   |          +-----------------------------------------------------------+
+//!   |          | join waker. Written by the handle while JOIN_WAKER is     |
+//!   |          | clear, read by the completer when set (I4)                |
 //!   +----------+-----------------------------------------------------------+
 //!   | scheduler| read by anyone with a reference                           |
 //!   +----------+-----------------------------------------------------------+
 //!   | stage    | the future; after COMPLETE the output. One at a time, in  |
 //!   |          | the same bytes. Touched by RUNNING's owner, after that by |
 //!   |          | the join handle (I2 in state.rs)                          |
-//!   +----------+-----------------------------------------------------------+
-//!   | join     | the join handle's waker. Written by the handle while      |
-//!   | waker    | JOIN_WAKER is clear, read by the completer when set (I4)  |
 //!   +----------+-----------------------------------------------------------+
 //! ```
 //!
@@ -43,6 +43,8 @@ pub(crate) struct Header {
     /// Where the scheduler keeps the task in its lists of live tasks. Written once, by whoever
     /// lists the task, before the task is first scheduled; read at its completion.
     pub(crate) slot: UnsafeCell<Slot>,
+    /// The join handle's waker, shared with the completer as I4 says.
+    pub(crate) join_waker: UnsafeCell<Option<Waker>>,
 }
 
 /// A place in a scheduler's lists of live tasks.
@@ -77,11 +79,7 @@ pub(crate) struct VTable {
     pub(crate) read_output: unsafe fn(NonNull<Header>, *mut ()),
     pub(crate) drop_output: unsafe fn(NonNull<Header>),
     pub(crate) is_error: unsafe fn(NonNull<Header>) -> bool,
-    pub(crate) join_waker: unsafe fn(NonNull<Header>) -> NonNull<JoinWaker>,
 }
-
-/// The join handle's waker, shared with the completer as I4 says.
-pub(crate) type JoinWaker = UnsafeCell<Option<Waker>>;
 
 /// A whole task. `F`'s output is a `Result` so that a body may fail by itself with any
 /// `JoinError`; a plain future is wrapped to never do so (see `body::Plain`).
@@ -89,7 +87,6 @@ pub(crate) type JoinWaker = UnsafeCell<Option<Waker>>;
 pub(crate) struct Cell<F, T, S> {
     pub(crate) prefix: Prefix<S>,
     pub(crate) stage: UnsafeCell<Stage<F, T>>,
-    pub(crate) join_waker: JoinWaker,
 }
 
 /// The part that can be reached by knowing the scheduler's type alone.
@@ -137,13 +134,13 @@ where
                     state: State::new(Snapshot::new(references)),
                     vtable: harness::vtable::<F, T, S>(),
                     slot: UnsafeCell::new(Slot::NONE),
+                    join_waker: UnsafeCell::new(None),
                 },
                 scheduler,
             },
             stage: UnsafeCell::new(Stage {
                 future: ManuallyDrop::new(future),
             }),
-            join_waker: UnsafeCell::new(None),
         });
         NonNull::from(Box::leak(cell)).cast()
     }

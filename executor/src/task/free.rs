@@ -60,13 +60,10 @@ pub(super) unsafe fn free_later(memory: NonNull<u8>, layout: Layout) {
     let keeps = layout.size() >= size_of::<Dead>()
         && layout.align() >= align_of::<Dead>()
         && layout.size() <= LARGEST;
-    // Not kept either when the thread is at its end, and its list is gone.
-    // SAFETY: by the caller, and `keeps` says that a `Dead` fits.
-    if !keeps
-        || DEAD
-            .try_with(|list| unsafe { list.push(memory, layout) })
-            .is_err()
-    {
+    // SAFETY: by the caller; called only when a `Dead` fits.
+    let push = |list: &List| unsafe { list.push(memory, layout) };
+    // An error: the thread is at its end, and its list is gone already.
+    if !keeps || DEAD.try_with(push).is_err() {
         // SAFETY: by the caller.
         unsafe { dealloc(memory.as_ptr(), layout) }
     }

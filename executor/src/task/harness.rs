@@ -15,7 +15,7 @@
 //!
 //! Source    tokio's `runtime/task/harness.rs` for the division of labour. Next: `join.rs`.
 
-use super::cell::{Cell, Failure, Header, JoinWaker, Stage, Task, VTable, drop_references};
+use super::cell::{Cell, Failure, Header, Stage, Task, VTable, drop_references};
 use super::free::free_later;
 use super::runnable::Runnable;
 use super::schedule::{Schedule, Scheduled, TaskId};
@@ -52,7 +52,6 @@ where
             read_output: read_output::<F, T, S>,
             drop_output: drop_output::<F, T, S>,
             is_error: is_error::<F, T, S>,
-            join_waker: join_waker::<F, T, S>,
         }
     }
 }
@@ -199,6 +198,8 @@ where
             // SAFETY: I4: COMPLETE and JOIN_WAKER are set, so the waker is ours, once; the handle
             // may compare its bytes right now, but writes and drops them no more, nor does `free`.
             let waker = cell
+                .prefix
+                .header
                 .join_waker
                 .with(|waker| unsafe { std::ptr::read(waker) });
             contain(|| waker.expect("JOIN_WAKER without a waker").wake());
@@ -363,12 +364,14 @@ where
     #[cfg(loom)] // a free touches everything: loom checks that every other access came before
     {
         cell.stage.with_mut(|_| ());
-        cell.join_waker.with_mut(|_| ());
+        cell.prefix.header.join_waker.with_mut(|_| ());
     }
     let state = cell.prefix.header.state.load();
     if state.is_complete() && state.has_join_waker() {
         // SAFETY: nobody else is left. I4: the completer took the waker out.
-        cell.join_waker
+        cell.prefix
+            .header
+            .join_waker
             .with_mut(|waker| std::mem::forget(unsafe { std::mem::take(&mut *waker) }));
     }
     if !state.is_complete() {
@@ -428,11 +431,4 @@ unsafe fn is_error<F, T, S>(pointer: NonNull<Header>) -> bool {
             .stage
             .with(|stage| (*stage).output.is_err())
     }
-}
-
-/// # Safety
-/// The caller holds a reference while it uses the result.
-unsafe fn join_waker<F, T, S>(pointer: NonNull<Header>) -> NonNull<JoinWaker> {
-    // SAFETY: by the caller.
-    NonNull::from(unsafe { &cell::<F, T, S>(pointer).join_waker })
 }

@@ -17,7 +17,7 @@
 //!
 //! Next: `body.rs`.
 
-use super::cell::{Header, JoinWaker, Task};
+use super::cell::{Header, Task};
 use super::schedule::TaskId;
 use super::word::{Detach, Snapshot};
 use crate::block_on::block_on_with;
@@ -255,8 +255,7 @@ fn abort(task: &Task) {
 /// that was there before.
 fn register(task: &Task, state: Snapshot, waker: &Waker) -> (bool, Option<Waker>) {
     let header = task.header();
-    // SAFETY: our reference keeps the cell alive.
-    let field: &JoinWaker = unsafe { (header.vtable.join_waker)(task.as_raw()).as_ref() };
+    let field = &header.join_waker;
     if state.has_join_waker() {
         // SAFETY: I4: while the bit is set everyone only reads the field.
         let same = field.with(|stored| unsafe { &*stored }.as_ref().unwrap().will_wake(waker));
@@ -320,10 +319,10 @@ fn drop_what_is_left(task: &Task, left: Detach) {
             (header.vtable.drop_output)(task.as_raw());
         }))
     } else {
-        // SAFETY: our reference keeps the cell alive.
-        let field: &JoinWaker = unsafe { (header.vtable.join_waker)(task.as_raw()).as_ref() };
         // SAFETY: I4: the bits are clear, so the field is ours, for the last time.
-        let waker = field.with_mut(|stored| unsafe { stored.replace(None) });
+        let waker = header
+            .join_waker
+            .with_mut(|stored| unsafe { stored.replace(None) });
         catch_unwind(AssertUnwindSafe(|| drop(waker)))
     };
     match dropped {

@@ -1,7 +1,7 @@
 //! WHAT is run: a future and its state in one allocation, its wakers, and its one handle.
 //!
 //! ```text
-//!   spawn ──> cell (one allocation): header | scheduler | stage: future, then output | join waker
+//!   spawn ──> cell (one allocation): header, join waker | scheduler | stage: future, then output
 //!               ^            ^            ^
 //!               |            |            |
 //!           Runnable      Waker*      JoinHandle<T>        each holds one reference
