@@ -34,6 +34,7 @@
 //! | No counted pointer to the executor in a task: who holds the right to poll finds it alive, because it sweeps its lists before it goes | 70 -> 61 ns to spawn one (one worker) | two locked instructions on a line that all workers write |
 //! | A thief that comes back for more pauses first, some 64 `spin_loop`s | 251 -> 138 ns; 2,900 thefts -> 300; to tokio 1.4 -> 4.8 with the steps before it | a thief close behind the spawner takes tasks one by one, and the lines of queue, list and cells each time |
 //! | An inject queue of two halves, exchanged when the workers' half is empty; one lock per spawn from outside; no fence where a worker wakes another | from outside 306 -> 232 ns | producers slept on the lock that a worker held while it moved half a ring |
+//! | Memory that another thread asked for goes back to the allocator in batches (`task/free.rs`), whoever is alone with a task needs no locked instruction, an output's error is one word in the cell (`versus`, one run before and one after) | from outside 287 -> 225 ns, to tokio 2.4 -> 2.9, smol 1.0 -> 1.2; with mimalloc to tokio 1.4 -> 2.0 | a free by a third thread is a locked instruction on a line that all of them write: boxes of one thread that two others free take 93 ns each, in batches of 64 33 |
 //! | A busy worker takes its *share* of the inject queue at its look, not one task | 10,000 tasks from outside beside four busy ones: 13 s -> 4 ms | it was a defect of fairness first; `versus` found it |
 //! | A slot for the task to run next, which thieves leave alone unless its worker is stuck | chained spawns: 3.2 times tokio's speed | two tasks that talk stay on one CPU, and a store fills the empty slot |
 //! | The watch: a sleeper looks every 10 ms, only while there is activity, whether a poll is stuck | nothing measurable | instead of waking somebody at each event to hand the driver over: two context switches per request |
@@ -76,6 +77,7 @@
 //! | decision | before -> after, per job | why it helps |
 //! |---|---|---|
 //! | Two queues: submitters push at the rear, workers take from the front, and the two are exchanged when the front is empty; a worker yields three times before it exchanges | submitted and joined 476 -> 89 ns (tokio's `spawn_blocking` held to as many threads 937, rayon 704); detached 578 -> 294 | a worker faster than the submitter fetched jobs singly, and the lock with them. Each half alone does little: the exchange 430, the yields 380 |
+//! | The same three steps for detached jobs, whose cells shrank from 72 to 56 bytes | detached 270 -> 220, to tokio 2.9 -> 3.7, crossbeam's channel 1.05 -> 1.35 | half of the workers' time went into `free`. What is left is the submitter's: 100 of its 220 ns are in `malloc`, which walks from one cold cell to the next |
 //! | Dropping a handle early is one exchange | 639 -> 527, 600 (two pairs of noisy runs) | three locked instructions per detached job instead of four |
 //!
 //! # The process pool
@@ -93,6 +95,11 @@
 //!   the time rose from 218 to 266 ns: the spinner takes the producer's cache lines. Between two
 //!   one-thread executors a spin of 20 us makes a round trip of 268 us one of 2.3; but an event loop
 //!   that spins hears its descriptors later, and an idle one must cost nothing.
+//! - *Yielding before a worker looks into the inject queue once more*, as the thread pool does: 40
+//!   sleeps per 10,000 tasks became 2, and 230 ns a task 290. Three threads have two CPUs here, and
+//!   a worker that sleeps leaves its CPU to the spawner.
+//! - *Fetching the next task's cell ahead* (`prefetch`, one to three tasks, both queues): nothing. The
+//!   spawner is the slower side.
 //! - *A load before every reference drop, in case it is the last.* Pays only where being last is
 //!   likely; kept where the handle reads its output.
 //! - *An intrusive list of live tasks.* The same memory: two pointers in every cell.
@@ -110,9 +117,8 @@
 //! # Where others are better
 //!
 //! - A boxed future alone costs half of a task with glibc, a quarter with mimalloc.
-//! - Tasks spawned from outside the runtime: smol is level with us.
 //! - A hundred pairs that talk without end on two threads: tokio is level with us.
-//! - A queue of crossbeam's with two threads behind it, no handles: level with our pool, and ahead on
-//!   a busy machine; a task's cell is one or two cache lines, its box half of one.
+//! - A queue of crossbeam's with two threads behind it, no handles, has a second rhythm on a busy
+//!   machine, in which it takes a third of our time; a task's cell is a cache line, its box half of one.
 //! - smol's idle tasks are 113 bytes.
 //! - A raw epoll loop with 64 connections, as above.
