@@ -74,6 +74,7 @@ pub const BARS: &[Bar] = &[
     bar("thread pool, 100,000 no-ops, joined", 2, RatioAtLeast("rayon"), 1.0, None),
     bar("thread pool, 100,000 no-ops, joined", 2, RatioAtLeast("crossbeam channel"), 1.0, None),
     bar("heap per idle task, future of 64 bytes", 1, CostAtMost, 128.0, None),
+    bar("heap per idle task, future of 64 bytes", 2, CostAtMost, 128.0, None),
 ];
 
 /// What the geometric mean over the ratios to tokio should be.

@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use tatkal_executor::{LocalExecutor, yield_now};
+use tatkal_executor::{LocalExecutor, MultiExecutor, yield_now};
 
 struct Counting;
 
@@ -32,6 +32,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+static POLLED: AtomicUsize = AtomicUsize::new(0);
+
 /// 64 bytes that wait for ever.
 struct Idle {
     _state: [u64; 8],
@@ -41,8 +43,36 @@ impl Future for Idle {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        POLLED.fetch_add(1, Ordering::Relaxed);
         Poll::Pending
     }
+}
+
+/// Bytes for each of so many tasks on two threads, spawned by one of them or from outside.
+fn on_two_threads(tasks: usize, from_a_worker: bool) -> f64 {
+    let executor = MultiExecutor::new(2).unwrap();
+    executor.handle().spawn(async {}).join().unwrap();
+    let polled = POLLED.load(Ordering::Relaxed);
+    let before = BYTES.load(Ordering::Relaxed);
+    let handle = executor.handle();
+    let spawn_all = move || {
+        for _ in 0..tasks {
+            handle.spawn(Idle { _state: [7; 8] }).detach();
+        }
+    };
+    if from_a_worker {
+        executor
+            .handle()
+            .spawn(async move { spawn_all() })
+            .join()
+            .unwrap();
+    } else {
+        spawn_all();
+    }
+    while POLLED.load(Ordering::Relaxed) - polled < tasks {
+        std::thread::yield_now();
+    }
+    (BYTES.load(Ordering::Relaxed) - before) as f64 / tasks as f64
 }
 
 #[test]
@@ -59,6 +89,18 @@ fn at_most_128_bytes_and_one_allocation() {
         let each = (BYTES.load(Ordering::Relaxed) - before) as f64 / f64::from(tasks);
         assert_eq!(executor.live_tasks(), tasks as usize);
         assert!(each <= 128.0, "{each} bytes for each of {tasks}");
+    }
+
+    // So many that the room which the inject queue keeps does not count; the first just past the
+    // places of a list that doubles.
+    for tasks in [8_130, 10_000, 16_500, 20_600] {
+        for from_a_worker in [false, true] {
+            let each = on_two_threads(tasks, from_a_worker);
+            assert!(
+                each <= 128.0,
+                "{each} bytes for each of {tasks}, on two threads"
+            );
+        }
     }
 
     let executor = LocalExecutor::default();

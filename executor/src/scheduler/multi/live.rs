@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A place holds a task's pointer or the index of the next vacant place (lowest bit set, which a
-//! cell's address never has). Places are in chunks, each as large as all before it together; a
+//! cell's address never has). Places are in chunks, each a fifth of all places at most; a
 //! chunk never moves, so that others may go to a place while the owner adds more. Each list has
 //! one owner, who alone inserts: a worker for what it spawns, the inject queue's lock for the rest.
 //!
@@ -29,7 +29,7 @@
 //! |                       | Acquire  |                                                       |
 //!
 //! Cost      insert: no locked instruction. remove: one. A chain for another's list is given back
-//!           with one exchange per CHAIN places. 8 bytes per task, at most as many again vacant.
+//!           with one exchange per CHAIN places. 8 bytes per task, and at most 2 more vacant.
 //! Source    the remote list is that of mimalloc's pages (Leijen, Zorn, de Moura 2019). Rejected: a
 //!           lock per list, which owner and thieves contend for at each task. Next: `shared.rs`.
 
@@ -37,11 +37,14 @@ use crate::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use crate::task::cell::{Header, Slot, Task};
 use std::ptr::{self, NonNull};
 
-/// Places in the first chunk. Loom gets two, to see chunks being added.
-const FIRST: usize = if cfg!(loom) { 2 } else { 64 };
+/// Chunks per doubling: at most a fifth of a list's places is there for no task.
+const STEPS: usize = 4;
+
+/// Places in the first STEPS chunks together. Loom gets chunks of one, to see them being added.
+const FIRST: usize = if cfg!(loom) { STEPS } else { 64 };
 
 /// Chunks for as many places as `index` can name.
-const CHUNKS: usize = if cfg!(loom) { 3 } else { 25 };
+const CHUNKS: usize = STEPS * if cfg!(loom) { 3 } else { 25 };
 
 /// The end of a chain.
 const NONE: u32 = u32::MAX >> 1;
@@ -105,8 +108,17 @@ fn is_link(pointer: *mut Header) -> bool {
 #[inline]
 fn locate(index: u32) -> (usize, usize) {
     let position = index as usize + FIRST;
-    let chunk = (position.ilog2() - FIRST.ilog2()) as usize;
-    (chunk, position - (FIRST << chunk))
+    // As in a floating-point number: an exponent, and a few digits after the leading one.
+    let exponent = position.ilog2() - STEPS.ilog2();
+    let leading = position >> exponent;
+    let doubled = (exponent - (FIRST / STEPS).ilog2()) as usize;
+    let chunk = doubled * STEPS + leading - STEPS;
+    (chunk, position - (leading << exponent))
+}
+
+/// How many places a chunk has.
+fn size_of_chunk(chunk: usize) -> usize {
+    (FIRST / STEPS) << (chunk / STEPS)
 }
 
 impl LiveList {
@@ -123,7 +135,8 @@ impl LiveList {
         // Acquire: pairs with the Release in `grow`.
         let places = self.chunks[chunk].load(Ordering::Acquire);
         // SAFETY: not null, so it is a chunk of this size that `grow` made; it goes in our drop.
-        (!places.is_null()).then(|| unsafe { std::slice::from_raw_parts(places, FIRST << chunk) })
+        (!places.is_null())
+            .then(|| unsafe { std::slice::from_raw_parts(places, size_of_chunk(chunk)) })
     }
 
     #[inline]
@@ -172,7 +185,7 @@ impl LiveList {
         let (chunk, offset) = locate(index);
         assert!(chunk < CHUNKS, "more than two thousand million live tasks");
         if offset == 0 {
-            let places = (0..FIRST << chunk).map(|_| Place::new(link(NONE)));
+            let places = (0..size_of_chunk(chunk)).map(|_| Place::new(link(NONE)));
             let places = Box::leak(places.collect::<Box<[Place]>>());
             // Release: pairs with the Acquire in `chunk`.
             self.chunks[chunk].store(places.as_mut_ptr(), Ordering::Release);
@@ -265,7 +278,7 @@ impl Drop for LiveList {
             // Relaxed: nobody else is left.
             let places = places.load(Ordering::Relaxed);
             if !places.is_null() {
-                let places = ptr::slice_from_raw_parts_mut(places, FIRST << chunk);
+                let places = ptr::slice_from_raw_parts_mut(places, size_of_chunk(chunk));
                 // SAFETY: `grow` made it of a box of this size, and nobody is left who goes there.
                 drop(unsafe { Box::from_raw(places) });
             }
