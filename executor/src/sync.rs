@@ -103,6 +103,9 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+mod try_lock;
+pub(crate) use try_lock::TryLock;
+
 /// Sleeping on an atomic word: Linux's futex; elsewhere and under loom a lock and a condition
 /// variable that stand beside the word.
 pub(crate) use futex::WaitCell;

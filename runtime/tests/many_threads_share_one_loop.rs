@@ -7,9 +7,9 @@ use common::{BACKENDS, Count, pair};
 use futures_lite::future::zip;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::task::Context;
 use std::time::{Duration, Instant};
 use tatkal::net::{TcpListener, TcpStream, UnixStream};
@@ -143,6 +143,43 @@ fn a_worker_that_is_stuck_takes_nobodys_timers_and_sockets_with_it() {
         // Without the watch this would not come while `go` lives: the limit is for that alone.
         let got = outcome.recv_timeout(Duration::from_secs(30));
         assert_eq!(got, Ok(3), "{backend:?}");
+        drop(go);
+    }
+}
+
+/// Each event is heard by another worker, which then gets stuck, until one worker is left.
+#[test]
+fn with_all_workers_stuck_but_one_that_one_hears_of_everything() {
+    const WORKERS: usize = 3;
+    for backend in BACKENDS {
+        let builder = Runtime::builder().backend(backend).worker_threads(WORKERS);
+        let runtime = builder.build().unwrap();
+        let (go, gate) = channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
+        let mut readers = Vec::new();
+        for round in 0..WORKERS {
+            let (mut client, server) = runtime.block_on(pair());
+            let (heard, hears) = channel();
+            let gate = gate.clone();
+            runtime
+                .spawn(async move {
+                    let read = client.read(&mut [0; 8]).await.unwrap();
+                    heard.send(read).unwrap();
+                    if round < WORKERS - 1 {
+                        let _ = gate.lock().unwrap().recv(); // blocks this worker
+                    }
+                })
+                .detach();
+            readers.push((server, hears));
+        }
+        for (round, (mut server, hears)) in readers.into_iter().enumerate() {
+            // From here on nothing is spawned and no timer is made: that would wake a worker.
+            std::thread::sleep(5 * MS); // by now all sleep that can, mostly
+            runtime.block_on(server.write_all(b"abc")).unwrap();
+            // The limit is for a runtime that does not hand its loop on.
+            let read = hears.recv_timeout(Duration::from_secs(30));
+            assert_eq!(read, Ok(3), "{backend:?}, with {round} workers stuck");
+        }
         drop(go);
     }
 }

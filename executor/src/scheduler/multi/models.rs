@@ -8,14 +8,17 @@
 //! | `a_token_ends_either_sleep`               | bed: wake, sleep, sleep in the driver             |
 //! | `one_worker_...`, `two_workers_...`       | spawn and wake from outside, workers falling      |
 //! |                                           | asleep, one of them in the driver                 |
+//! | `..._watch_...`                           | who leaves its sleep for a poll that blocks, and  |
+//! |                                           | who falls asleep or gives the watch up            |
 //! | `closing_meets_...`                       | close, a spawn or a wake on its way, the worker   |
 //!
-//! Few preemptions: the loop is long. Loom's clock stands still, so a watch never ends by itself, and
-//! nothing here needs it.
+//! Few preemptions: the loop is long. Loom's clock stands still, so a watch never ends by itself: the
+//! loop's models do without it, and those of the watch look at the limit that a sleep would have.
 
 use super::bed::Bed;
 use super::home::spawn;
 use super::shared::Shared;
+use super::watch::Watch;
 use super::worker::Worker;
 use crate::park::Parker;
 use crate::sync::atomic::{AtomicUsize, Ordering};
@@ -113,17 +116,61 @@ fn one_worker_runs_what_comes_from_outside() {
     });
 }
 
-/// Everything would take hours: what can be had in a short while.
+/// Without preemptions, but to its end: whoever sleeps or waits, each of the others may go on. With
+/// one, a quarter of an hour was not enough; the models of idle.rs, bed.rs and the queues have more.
 #[test]
 fn two_workers_run_what_comes_from_outside() {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
-    builder.max_duration = Some(std::time::Duration::from_secs(15));
-    builder.check(|| {
+    model(0, || {
         let (shared, threads) = start(2);
         assert_eq!(spawn(&shared, async { 7 }).join().unwrap(), 7);
         stop(&shared, threads);
     });
+}
+
+/// One worker gets up by itself, for an event, and its poll never returns; the other one falls
+/// asleep. It must be on watch in the end: a sleep without a limit is for ever here, as nobody is
+/// left to end it, and loom calls that a deadlock.
+fn the_watch_is_handed_on(goer_has_it: bool) {
+    model(3, move || {
+        let shared = Arc::new(Shared::new(2, Box::new(Parker::new()), None));
+        let (goes, stays) = (Watch::new(2), Watch::new(2));
+        if goer_has_it {
+            // It fell asleep while the other one was awake.
+            shared.idle.fall_asleep(0, false);
+            assert!(goes.take_up(&shared).is_some());
+        } else {
+            // The other one did, got up after its round, and finds that nothing has happened.
+            shared.idle.fall_asleep(1, false);
+            assert!(stays.take_up(&shared).is_some());
+            shared.idle.fall_asleep(0, false);
+            assert!(goes.take_up(&shared).is_none());
+            assert!(!shared.idle.got_up(1));
+        }
+        let goer = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                shared.idle.got_up(0);
+                goes.leave(&shared);
+            })
+        };
+        shared.idle.fall_asleep(1, false);
+        while stays.take_up(&shared).is_none() {
+            shared.remotes[1].bed.sleep(None);
+            shared.idle.got_up(1);
+            shared.idle.fall_asleep(1, false);
+        }
+        goer.join().unwrap();
+    });
+}
+
+#[test]
+fn the_watch_of_who_goes_to_work_is_taken_up() {
+    the_watch_is_handed_on(true);
+}
+
+#[test]
+fn a_watch_that_is_given_up_meets_who_goes_to_work() {
+    the_watch_is_handed_on(false);
 }
 
 #[test]

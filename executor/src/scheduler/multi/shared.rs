@@ -28,8 +28,8 @@ use super::live::{Lister, LiveList};
 use crate::block_on::Entered;
 use crate::driver::Driver;
 use crate::park::Parker;
+use crate::sync::TryLock;
 use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
-use crate::sync::{Mutex, lock};
 use crate::task::cell::Header;
 use crate::task::runnable::Runnable;
 use std::ptr::{self, NonNull};
@@ -45,7 +45,7 @@ pub(super) struct Shared {
     pub(super) inject: InjectQueue<Outsiders>,
     pub(super) idle: Idle,
     /// The worker that holds the lock sleeps in the driver, or takes a look at it.
-    pub(super) driver: Mutex<Box<dyn Driver>>,
+    pub(super) driver: TryLock<Box<dyn Driver>>,
     unparker: Waker,
     /// What a worker calls before it sleeps.
     pub(super) on_park: Option<Hook>,
@@ -145,7 +145,7 @@ impl Shared {
             inject: InjectQueue::new(outsiders),
             idle: Idle::new(workers),
             unparker: driver.unparker(),
-            driver: Mutex::new(driver),
+            driver: TryLock::new(driver),
             on_park,
             watched: AtomicBool::new(false),
             closed: AtomicBool::new(false),
@@ -193,7 +193,9 @@ impl Shared {
     /// The last worker is gone: nobody will sleep on the driver again.
     pub(super) fn drop_driver(&self) {
         let nothing: Box<dyn Driver> = Box::new(Parker::new());
-        let driver = std::mem::replace(&mut *lock(&self.driver), nothing);
+        // It is free: only workers lock it.
+        let driver = self.driver.try_lock();
+        let driver = driver.map(|mut driver| std::mem::replace(&mut *driver, nothing));
         drop(driver); // outside the lock: it may wake whoever still waited on it
     }
 

@@ -61,7 +61,7 @@ impl Watch {
         if self.note_polls(shared) || shared.idle.awake() > 0 {
             self.on_watch.set(self.on_watch.get() || take(shared));
         } else if self.on_watch.replace(false) {
-            shared.watched.store(false, Ordering::SeqCst);
+            shared.watched.swap(false, Ordering::SeqCst);
             // SeqCst: `watched` goes before we look at the counts; the partner is the fence in
             // `leave`. Either it sees that nobody watches, or we see that it is awake.
             fence(Ordering::SeqCst);
@@ -92,7 +92,9 @@ impl Watch {
             return;
         }
         if self.on_watch.replace(false) {
-            shared.watched.store(false, Ordering::SeqCst);
+            // Not a store, which is the same instruction: loom might order one before an exchange
+            // that did not see it.
+            shared.watched.swap(false, Ordering::SeqCst);
         }
         // SeqCst: our entry in the counts comes before our look at `watched`; the partner is the
         // fence in `take_up`.

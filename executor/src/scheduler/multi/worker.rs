@@ -268,7 +268,7 @@ impl Worker {
     /// driver: it sees them.
     fn look_at_driver(&self) {
         self.pass_on();
-        let Ok(mut driver) = self.shared.driver.try_lock() else {
+        let Some(mut driver) = self.shared.driver.try_lock() else {
             return;
         };
         self.in_driver(|| driver.park(Some(Duration::ZERO)));
@@ -357,10 +357,10 @@ impl Worker {
         let limit = self.watch.take_up(shared);
         let bed = &self.remote().bed;
         match shared.driver.try_lock() {
-            Ok(mut driver) => {
+            Some(mut driver) => {
                 self.in_driver(|| bed.sleep_in_driver(&mut **driver, limit));
             }
-            Err(_) => bed.sleep(limit),
+            None => bed.sleep(limit),
         }
         let woken = shared.idle.got_up(self.index);
         if woken {
