@@ -4,17 +4,19 @@ mod support;
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::mpsc;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::{OnceLock, mpsc};
 use std::thread;
 use support::{kill, nap, naps, pool, until};
-use tatkal_executor::{Shutdown, Until, as_completed, wait};
+use tatkal_executor::{ProcessPool, Shutdown, Until, as_completed, wait};
 
 tests![
     a_worker_that_is_made_while_a_thread_waits_is_heard,
     shutdown_waits_until_every_handle_is_told,
     whoever_waits_for_many_takes_the_answers_in,
     a_worker_with_nothing_to_do_takes_no_cpu_time,
+    a_decoder_that_submits_is_never_inside_itself,
 ];
 
 /// The state of a thread of this program, as proc(5) has it.
@@ -204,4 +206,57 @@ fn a_worker_with_nothing_to_do_takes_no_cpu_time() {
     thread::sleep(std::time::Duration::from_millis(500)); // in which it could take as much
     let taken = cpu_time() - before;
     assert!(taken < std::time::Duration::from_millis(50), "{taken:?}");
+}
+
+static CHAIN: OnceLock<ProcessPool> = OnceLock::new();
+static DECODED: AtomicU32 = AtomicU32::new(0);
+static DEEPEST: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+fn submit_next(left: u32) {
+    let handle = CHAIN.get().unwrap().submit(|left: u32| Next(left), left);
+    handle.detach();
+}
+
+/// A result whose decoder submits the next job of a chain.
+struct Next(u32);
+
+impl Serialize for Next {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Next {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Next, D::Error> {
+        let left = u32::deserialize(deserializer)?;
+        DEPTH.set(DEPTH.get() + 1);
+        DEEPEST.fetch_max(DEPTH.get(), Ordering::Relaxed);
+        if left > 0 {
+            submit_next(left - 1);
+        }
+        DEPTH.set(DEPTH.get() - 1);
+        DECODED.fetch_add(1, Ordering::Relaxed);
+        Ok(Next(left))
+    }
+}
+
+fn a_decoder_that_submits_is_never_inside_itself() {
+    const JOBS: u32 = 1000;
+    let chain = thread::spawn(|| {
+        let pool = CHAIN.get_or_init(|| pool(1));
+        // On one CPU: there, an answer is often ready before `submit` is over.
+        let cpu = allowed_cpus()[0];
+        pool.submit(run_on, vec![cpu]).join().unwrap();
+        run_on(vec![cpu]);
+        submit_next(JOBS - 1);
+        until("the chain's end", || {
+            DECODED.load(Ordering::Relaxed) == JOBS
+        });
+    });
+    chain.join().unwrap();
+    assert_eq!(DEEPEST.load(Ordering::Relaxed), 1);
 }

@@ -156,8 +156,9 @@ impl Shared {
             woken.board.rearm();
             match woken.board.look(woken.number) {
                 Look::NotYet => {}
-                // Decoding it takes a moment, or we were to wait for nobody.
-                Look::Answered { length, .. } if length <= BODY => {
+                // Decoding it takes a moment, or we were to wait for nobody. (Not in the middle of
+                // another's: a decoder that submits would call itself, as often as answers are quick.)
+                Look::Answered { length, .. } if length <= BODY && !self.is_delivering() => {
                     self.change(|crew, out| crew.collect_own(&woken, out));
                 }
                 Look::Answered { .. } | Look::Nonsense => self.ring(),
