@@ -35,7 +35,7 @@
 
 use super::arrival::Incoming;
 use super::bell::{Bell, NOBODY};
-use super::memory::Along;
+use super::memory::{Along, Memory};
 use super::scene::{Laps, Scene};
 use super::slot::{SlotWord, State};
 use super::sys;
@@ -46,7 +46,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, compiler_fence};
 use std::time::Duration;
 
 /// How many numbers may be in use. As many no-op jobs take a worker about as long as waking a
@@ -149,6 +149,9 @@ pub(super) struct Answer {
     pub(super) loan: Option<Loan>,
     /// What went along with the argument, to be dropped now.
     pub(super) spent: Along,
+    /// And its memory, if that is not used again.
+    #[allow(dead_code)] // as above
+    pub(super) waste: Option<Box<Memory>>,
 }
 
 /// The memory of a long result, which is the worker's. Dropped, the worker may use it again.
@@ -159,9 +162,10 @@ pub(super) struct Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        // Release: pairs with the Acquire in `is_read`; the reads come before.
         let slot = self.board.slot(self.number);
-        slot.read.store(self.number, Ordering::Release);
+        // Release: pairs with the Acquire in `is_read`; the reads come before. The largest: a later
+        // result of this slot may have been read before this one.
+        slot.read.fetch_max(self.number, Ordering::Release);
     }
 }
 
@@ -320,6 +324,8 @@ impl Board {
             bytes.as_mut_ptr().copy_from_nonoverlapping(place, length);
             bytes.set_len(length);
         }
+        // D2: the compiler must not look at the original again where the copy is meant.
+        compiler_fence(Ordering::SeqCst);
         bytes
     }
 
@@ -486,6 +492,19 @@ mod tests {
 
     fn bytes(length: usize, seed: u64) -> Payload {
         Payload::Bytes((0..length).map(|at| (at as u64 * 7 + seed) as u8).collect())
+    }
+
+    #[test]
+    fn a_late_reader_does_not_hide_that_a_later_result_was_read() {
+        let (pool, worker) = pair();
+        let board = Arc::new(pool);
+        let [first, later] = [1, 1 + SLOTS as u64].map(|number| Loan {
+            board: board.clone(),
+            number,
+        });
+        drop(later);
+        drop(first);
+        assert!(worker.is_read(1 + SLOTS as u64));
     }
 
     #[test]

@@ -382,6 +382,7 @@ impl Member {
             took,
             loan,
             spent: Along::default(),
+            waste: None,
         };
         let Some((items, begun)) = job.remote.items_in(&answer) else {
             self.jobs.push_front(job);
@@ -400,7 +401,7 @@ impl Member {
         }
         if let Payload::Memory(mut memory) = job.argument {
             answer.spent = memory.take_out_along();
-            stock.put(memory, clock());
+            answer.waste = stock.put(memory, clock());
         }
         Some(Heard::Answer {
             remote: job.remote,

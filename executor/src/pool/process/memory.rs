@@ -249,15 +249,18 @@ impl Stock {
         Some(memory)
     }
 
-    /// One that its receiver has read.
-    pub(super) fn put(&mut self, mut memory: Box<Memory>, now: Instant) {
+    /// One that its receiver has read. Returns it if there is no place for it, to be dropped where
+    /// nobody waits for that: its pages go back to the system.
+    pub(super) fn put(&mut self, mut memory: Box<Memory>, now: Instant) -> Option<Box<Memory>> {
         debug_assert!(memory.along.0.is_empty());
         self.since = now;
         memory.is_lent = false;
-        if self.has_room(0, memory.filled) {
-            self.bytes += memory.filled;
-            self.files.push(memory);
+        if !self.has_room(0, memory.filled) {
+            return Some(memory);
         }
+        self.bytes += memory.filled;
+        self.files.push(memory);
+        None
     }
 
     /// Is there room for so many bytes more, and for so many that will come as well?

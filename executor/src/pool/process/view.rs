@@ -17,6 +17,7 @@ use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
+use std::sync::atomic::{Ordering, compiler_fence};
 
 /// See the file head.
 #[derive(Debug)]
@@ -92,6 +93,8 @@ impl View {
                 .as_mut_ptr()
                 .copy_from_nonoverlapping(place, space.len());
         }
+        // The compiler must not look at the original again where the copy is meant.
+        compiler_fence(Ordering::SeqCst);
     }
 }
 

@@ -225,7 +225,7 @@ impl Desk {
         let mut lent = self.lent.borrow_mut();
         let read = lent.extract_if(.., |(number, _)| self.board.is_read(*number));
         for (_, memory) in read {
-            self.stock.borrow_mut().put(memory, Instant::now());
+            drop(self.stock.borrow_mut().put(memory, Instant::now()));
         }
     }
 
