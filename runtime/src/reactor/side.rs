@@ -1,37 +1,50 @@
-//! One direction of a source: how often the OS has spoken, and up to where its word is used up.
+//! One direction of a source: is a system call worth trying, as far as anybody knows?
+//!
+//! Two counters say so, each with one kind of writer:
 //!
 //! ```text
-//!   said   how often the OS has spoken           only the turn writes it (`announce`)
-//!   used   up to which of these a task has       only tasks write it (`note`)
-//!          found that nothing is left
+//!   said   how often the OS has announced something                   the turn writes it: `announce`
+//!   used   how many of these are used up: a task made its system      tasks write it: `note`
+//!          call after them, and nothing was left
 //!
-//!   said != used  ready: try the system call        said == used  spent: wait for the OS
-//!                                                                 or *in doubt*
+//!   said != used   ready      there may be something: try
+//!   said == used   spent      nothing is left: wait for the next announcement
+//!                  in doubt   nobody knows: see below
 //! ```
 //!
-//! Two numbers with a writer each, so that a task that found nothing stores what it saw, and an
-//! event that came meanwhile has made `said` another number: it cannot be wiped out.
+//! A task looks (`said` is 5), makes its system call, learns that nothing is left, and stores 5 in
+//! `used`. If the OS announced something in between, `said` is 6 by now, and the direction is ready
+//! still: a plain store, and yet it cannot wipe out an event.
 //!
 //! # Doubt
 //!
-//! A read that fills its buffer says nothing about what is left, and an edge-triggered OS will not
-//! say it again. The next read tells, but where messages have a length that both ends know, it
-//! finds nothing: a system call in vain for each message, and an epoll loop written by hand for
-//! that protocol would not make it. So after a full read the direction is *in doubt*: the task
-//! waits as if nothing were left, and the thread that drives the loop sees to it (`doubts.rs`) that
-//! the doubt ends: by an event (the read in vain is saved), by a guess that there is something by now
-//! (if so, a look at the OS is saved) or by force (the task tries).
+//! A read that fills its buffer does not tell whether more is left, and an edge-triggered OS does not
+//! announce the rest again. So the task must read once more before it may wait. But where both ends
+//! know how long a message is, that second read finds nothing: a system call in vain per message.
 //!
-//! Whether doubting pays is learnt by what it would have cost before: a source begins with
-//! [`TRIES`], loses one for each try in vain, gets them all back when a try finds bytes or a doubt
-//! had to be ended by force, and doubts when it has none left. Every [`DOUBTS`] doubts it tries
-//! once, lest a stream that an event always saves from being found out pays a turn for each buffer.
+//! So it is put off. The direction is *in doubt*, and the task waits as if nothing were left. As a
+//! rule the next message comes, is announced, and ends the doubt: a read was saved. Or the thread that
+//! drives the loop ends it (`doubts.rs`): it adds one to `said` although the OS was silent, and the
+//! task makes its read. By *force*, where the loop would sleep otherwise; or by a *guess* that the
+//! message is there by now, which saves a look at the OS.
 //!
-//! Holds     S1 "used up to n" is only ever stored by who looked when `said` was n and then was told
-//!              by the OS that nothing is left, or is in doubt: so whatever comes later will be
-//!              announced by a larger number, whoever's store is the last.
-//!           S2 what a task stores besides is a guess about the future; a store that is lost among
-//!              several readers costs a guess.
+//! ```text
+//!   full read ──> try: read again at once          while tries are left
+//!             └─> doubt: wait ──> an event         a read was saved
+//!                             ├─> a guess: read    if it was right, so was a look
+//!                             └─> force: read      nothing was saved, and a turn was lost
+//! ```
+//!
+//! Which of the two is better, each source learns. It begins with [`TRIES`] tries. A try that finds
+//! nothing costs it one; a try that finds bytes, and a doubt that ended by force, give it all of them
+//! back. After [`DOUBTS`] doubts in a row it tries once: in a long stream each buffer's doubt is ended
+//! by an event, and nothing else would show that reading on is better.
+//!
+//! Holds     S1 who stores n in `used` has looked when `said` was n, and after that either nothing was
+//!              left, or it says "in doubt". So once "spent" has stood beside n, whatever comes is
+//!              announced by a larger number, whoever stores what after that.
+//!           S2 of several readers the last store stays, and the others' are lost: with them a guess
+//!              about the future, or a doubt (I4 in `readiness.rs` has those).
 //! Cost      look: two loads of one cache line. note: a load and a store, nothing locked.
 //!
 //! | operation       | ordering | pairs with | what breaks if weaker                                |

@@ -95,8 +95,8 @@ impl Socket {
     }
 }
 
-/// Two readers, of whom one doubts (and the next one tries), on the thread that drives, and the other may try at any time
-/// and then go away. Nobody may be left waiting while there is something to read.
+/// Two readers, of whom one doubts (and the next one tries), on the thread that drives, and the other
+/// may try at any time and then go away. Nobody may be left waiting while there is something to read.
 fn a_doubt_between_two_readers(end: End, messages: usize, preemptions: usize) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(preemptions);
