@@ -276,3 +276,97 @@ fn push_panic(answer: &mut Vec<u8>, panic: &PanicText) {
         Err(reason) => push(answer, Kind::BadResult, reason.as_bytes()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::process::codec::{decode, new_memory};
+    use crate::pool::process::wire::Payload;
+
+    fn parcel(items: std::ops::Range<u32>) -> Parcel {
+        let mut parcel = Parcel::default();
+        items.for_each(|item| parcel.add(&item).unwrap());
+        parcel
+    }
+
+    fn answer(entry: &Entry, parcel: &Parcel, scene: &Scene) -> Vec<u8> {
+        let reply = entry.run(Arrived::Bytes(&parcel.bytes), scene, &mut new_memory);
+        let Payload::Bytes(bytes) = reply.payload else {
+            panic!("no answer here is long");
+        };
+        assert_eq!(reply.kind, Kind::Done);
+        bytes
+    }
+
+    #[test]
+    fn an_answer_tells_of_each_item_and_lies_on_the_tray() {
+        let scene = Scene::default();
+        scene.tray.begin(1);
+        let odd_ones_panic = |n: u32| match n % 2 {
+            1 => panic!("odd"),
+            _ => n * 10,
+        };
+        let answer = answer(entry_of(&odd_ones_panic), &parcel(0..4), &scene);
+        let results: Vec<_> = results_in(&answer).collect();
+        assert_eq!((count_in(&answer), results.len()), (4, 4));
+        for (n, (kind, bytes)) in (0..).zip(results) {
+            match n % 2 {
+                1 => assert_eq!(kind, Kind::Panicked),
+                _ => assert_eq!((kind, decode(bytes)), (Kind::Done, Ok(n * 10))),
+            }
+        }
+        let left = scene.tray.left(1);
+        assert_eq!((left.begun, &left.bytes[..]), (4, &answer[LENGTH..]));
+    }
+
+    #[test]
+    fn one_that_is_told_to_stop_answers_with_what_has_begun() {
+        static SCENE: std::sync::LazyLock<Watched> = std::sync::LazyLock::new(Watched::default);
+        #[derive(Default)]
+        struct Watched(Scene);
+        // SAFETY: used by this test's thread only.
+        unsafe impl Sync for Watched {}
+        let cut_at_2 = |n: u32| {
+            if n == 2 {
+                assert_eq!(SCENE.0.tray.cut(5), Some(3));
+            }
+            n
+        };
+        SCENE.0.tray.begin(5);
+        let answer = answer(entry_of(&cut_at_2), &parcel(0..9), &SCENE.0);
+        assert_eq!((count_in(&answer), results_in(&answer).count()), (3, 3));
+    }
+
+    #[test]
+    fn what_is_split_off_is_what_was_behind() {
+        for at in 0..=5 {
+            let mut head = parcel(0..5).bytes;
+            let rest = split_off(&mut head, at);
+            assert_eq!(head, parcel(0..at as u32).bytes);
+            assert_eq!(rest, parcel(at as u32..5).bytes);
+        }
+        let mut whole = parcel(3..5);
+        assert_eq!(whole.split_last().into_argument(), encode_one(4));
+        assert_eq!(whole.into_argument(), encode_one(3));
+    }
+
+    fn encode_one(item: u32) -> Vec<u8> {
+        crate::pool::process::codec::encode(&item).unwrap()
+    }
+
+    /// P2: whatever a worker gone mad has written.
+    #[test]
+    fn lengths_that_lie_end_the_results() {
+        for bytes in [
+            &[][..],
+            &[1],
+            &[1, 0, 0, 0],
+            &[1, 0, 0, 0, 2, 0xff, 0xff, 0xff, 0xff, 7],
+            &[9, 0, 0, 0, Kind::Job as u8, 0, 0, 0, 0],
+            &[9, 0, 0, 0, 77, 0, 0, 0, 0],
+        ] {
+            assert_eq!(results_in(bytes).count(), 0, "{bytes:?}");
+        }
+        assert_eq!(count_in(&[1, 0, 0]), 0);
+    }
+}
