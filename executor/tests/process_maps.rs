@@ -461,7 +461,6 @@ fn items_on_retry_are_tried_again() {
     assert!(results.map(Result::unwrap).eq(0..600));
 }
 
-/// Some items are so long that their parcel ends with them, and what is behind them goes back.
 fn uneven(n: u32) -> u32 {
     if n % 40 == 7 {
         work_for(Duration::from_micros(300));
@@ -469,12 +468,18 @@ fn uneven(n: u32) -> u32 {
     n
 }
 
+/// Some are so long that the tray has no room: their parcel ends there, and what is behind them goes
+/// back.
+fn bulk(n: u32) -> Vec<u8> {
+    vec![0; if n % 10 == 7 { 8_000 } else { 0 }]
+}
+
 fn what_was_accepted_before_the_pool_closed_runs() {
     for without_waiting in [false, true] {
         let pool = pool(2);
-        let mut results = pool.map(uneven, 0..MANY);
+        let mut results = pool.map(|n| (n, bulk(n)), 0..MANY);
         for n in 0..MANY / 4 {
-            assert_eq!(results.next().unwrap().unwrap(), n);
+            assert_eq!(results.next().unwrap().unwrap().0, n);
         }
         let how = Shutdown::finish();
         pool.shutdown(if without_waiting {
@@ -485,7 +490,7 @@ fn what_was_accepted_before_the_pool_closed_runs() {
         let (mut done, mut closed) = (0, 0);
         for result in results {
             match result {
-                Ok(n) if closed == 0 && n == MANY / 4 + done => done += 1,
+                Ok((n, _)) if closed == 0 && n == MANY / 4 + done => done += 1,
                 Err(JoinError::Closed) => closed += 1,
                 other => panic!("after {done} and {closed}: {other:?}"),
             }
@@ -511,6 +516,7 @@ fn pass(gate: &Gate) -> impl Iterator<Item = (u32, [PathBuf; 3])> {
 }
 
 fn at_the_gate((n, [begun, open, behind]): (u32, [PathBuf; 3])) {
+    uneven(n);
     if n == AT_THE_GATE {
         leave_trace(&begun);
         until("the gate", || open.exists());

@@ -66,8 +66,7 @@
 //!   memory, before the next one is claimed. A panic or a codec that fails is such a result;
 //! - when the worker dies, what is on the tray counts, the item it was at fails, and what had not
 //!   begun is a job again, at its place in the queue;
-//! - a worker that has been at a parcel for twice that time begins no further item of it: the rest
-//!   is a job again;
+//! - when the results fill the tray, the parcel ends, and the rest is a job again;
 //! - when the map has waited for one item for some 10 ms, the items before it are given out and
 //!   those behind it are a job again, which any worker can run;
 //! - what of a parcel has not begun when the map is dropped, or the queue is cancelled, never does.

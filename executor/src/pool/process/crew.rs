@@ -37,7 +37,7 @@ use super::board::Board;
 use super::codec::{carry, new_memory};
 use super::control::Ticket;
 use super::job::{FIRST, Job, Outcome, RemoteJob};
-use super::member::{Clock, Heard, Member, PATIENCE, Stage};
+use super::member::{Clock, Heard, Member, PATIENCE, Stage, Stopped};
 use super::memory::{Memory, Stock};
 use super::metrics::{ProcessPoolMetrics, ProcessWork, ProcessWorkerMetrics};
 use super::policy::Rules;
@@ -77,6 +77,8 @@ pub(super) struct Crew {
     pub(super) phase: Phase,
     /// The fork server is gone: the workers there are die with it, and no others come.
     pub(super) orphaned: bool,
+    /// The queue was emptied for good, and why: what comes back later had been waiting too.
+    emptied: Option<Stopped>,
     /// The manager's thread has been started.
     pub(super) managed: bool,
     /// A thread that waits takes the answers in, and not the manager.
@@ -119,6 +121,7 @@ impl Crew {
         Crew {
             phase: Phase::Open,
             orphaned: false,
+            emptied: None,
             managed: false,
             is_attended: false,
             orders: Vec::new(),
@@ -429,13 +432,7 @@ impl Crew {
             .for_each(|ticket| self.retire_if_spent(ticket));
         self.ring_due |= is_sooner(self.stock.alarm(), self.next_look);
         for (rest, stopped) in rests {
-            match stopped {
-                None => self.put_back_rests([rest]),
-                Some(why) => {
-                    self.pending += 1;
-                    out.push((rest.remote, Outcome::Failed(self.reason(why))));
-                }
-            }
+            self.put_back_rest(rest, stopped, out);
         }
         if let Some(order) = latest {
             // It may not be the manager who sees that the last job is done.
@@ -495,11 +492,14 @@ impl Crew {
         }
     }
 
-    /// What has not begun of parcels goes back to where they were.
-    fn put_back_rests(&mut self, rests: impl IntoIterator<Item = Job>) {
-        let rests: Vec<Job> = rests.into_iter().collect();
-        self.pending += rests.len();
-        self.put_back(rests);
+    /// What has not begun of a parcel goes back to where that was; or is over, when the parcel was
+    /// stopped, or all that waits.
+    fn put_back_rest(&mut self, rest: Job, stopped: Option<Stopped>, out: &mut Out) {
+        self.pending += 1;
+        match stopped.or(self.emptied) {
+            None => self.put_back(vec![rest]),
+            Some(why) => out.push((rest.remote, Outcome::Failed(self.reason(why)))),
+        }
     }
 
     /// Somebody has waited for a parcel for long: nobody is to wait for the item that takes long but
@@ -513,15 +513,24 @@ impl Crew {
     /// Of the parcels that workers have been at for longer than this, what is done is over, and what
     /// has not begun is back in the queue.
     fn cut(&mut self, patience: Duration, out: &mut Out) {
-        let members = self.members.values_mut();
-        let cuts: Vec<_> = members.filter_map(|member| member.cut(patience)).collect();
+        let (mut cuts, mut behind) = (Vec::new(), Vec::new());
+        for member in self.members.values_mut() {
+            if let Some(cut) = member.cut(patience) {
+                cuts.push(cut);
+                // Or they would overtake the rest.
+                behind.append(&mut member.withdraw_waiting());
+            }
+        }
+        self.put_back(behind);
         for (done, rest) in cuts {
             if let Some((remote, _)) = done {
                 self.pending += 1;
                 // It has all its results: no item gets that error.
                 out.push((remote, Outcome::Failed(JoinError::Cancelled)));
             }
-            self.put_back_rests(rest);
+            if let Some(rest) = rest {
+                self.put_back_rest(rest, None, out);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   pool    parcel:  [ length item | length item | length item | length item ]
-//!                        |             |             |             not begun: it was enough
+//!                        |             |             |             not begun: told to stop
 //!   worker             claim, decode, run, encode: each by itself, and its result to the tray
 //!                        v             v             v
 //!   pool    answer:  [ how many | kind length result | kind length result | kind length result ]
@@ -10,16 +10,16 @@
 //!
 //! One slot, one promise and one ring for all of them, but each item keeps a fate of its own. A panic
 //! is a record like a result. A worker that dies leaves the results that it had (`tray.rs`), so that
-//! only the item it was at is lost. It begins no further item once it has been at the parcel for
-//! `ENOUGH`, or has a result for which the tray has no room, or was told to stop: what has not
-//! begun then is a job of its own (`chunk.rs`). So an item runs at most once, and waits for one long
-//! item at most, and not even for that if another worker could run it (`Crew::relieve`).
+//! only the item it was at is lost. It begins no further item when it has a result for which the tray
+//! has no room, or was told to stop (`Crew::relieve`, when one takes long): what has not begun then
+//! is a job of its own (`chunk.rs`). So an item runs at most once.
 //!
 //! Holds     P1 an answer tells of the first n items, in order; the others have not begun. P2 lengths
 //!           are checked against what is there. P3 what an item printed is out before its result is
 //!           on the tray.
-//! Cost      four bytes and two copies of each item, five and four of each result, a look at the
-//!           clock. Next: `control.rs`.
+//! Cost      four bytes and two copies of each item, five and four of each result.
+//! Rejected  a worker that stops by itself after some time: it goes on with the next job that it was
+//!           given in advance, and so that overtakes the rest. Next: `control.rs`.
 
 use super::codec::{Arrived, Fresh, carry, encode_onto, panicked, unpack};
 use super::entry::{Entry, Reply, function};
@@ -31,10 +31,6 @@ use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::marker::PhantomData;
-use std::time::{Duration, Instant};
-
-/// After so long a worker begins no further item of a parcel. A parcel is meant to take half of it.
-const ENOUGH: Duration = Duration::from_micros(200);
 
 /// So much stays free on the tray: when a longer result cannot be sent, the reason still can.
 const SPARE: usize = 1024;
@@ -173,7 +169,6 @@ where
     A: DeserializeOwned + 'static,
     R: Serialize + 'static,
 {
-    let begin = Instant::now();
     let bytes = match parcel {
         Arrived::Bytes(bytes) => Cow::Borrowed(bytes),
         Arrived::Memory(memory) => match memory.read(0) {
@@ -196,9 +191,6 @@ where
             break; // The last one: should it be lost on its way, then it alone.
         }
         result.clear();
-        if begin.elapsed() > ENOUGH {
-            break;
-        }
     }
     answer(count, &result, scene, fresh)
 }
@@ -300,23 +292,19 @@ mod tests {
 
     #[test]
     fn an_answer_tells_of_each_item_and_lies_on_the_tray() {
-        let scene = Scene::default();
+        let (scene, tenfold) = (Scene::default(), |n: u32| n * 10);
         scene.tray.begin(1);
-        let odd_ones_panic = |n: u32| match n % 2 {
-            1 => panic!("odd"),
-            _ => n * 10,
-        };
-        let answer = answer(entry_of(&odd_ones_panic), &parcel(0..4), &scene);
+        let mut parcel = parcel(0..4);
+        parcel.bytes.extend_from_slice(&[1, 0, 0, 0, 0x80]); // one that cannot be decoded
+        let answer = answer(entry_of(&tenfold), &parcel, &scene);
         let results: Vec<_> = results_in(&answer).collect();
-        assert_eq!((count_in(&answer), results.len()), (4, 4));
-        for (n, (kind, bytes)) in (0..).zip(results) {
-            match n % 2 {
-                1 => assert_eq!(kind, Kind::Panicked),
-                _ => assert_eq!((kind, decode(bytes)), (Kind::Done, Ok(n * 10))),
-            }
+        assert_eq!((count_in(&answer), results.len()), (5, 5));
+        for (n, (kind, bytes)) in (0_u32..4).zip(&results) {
+            assert_eq!((*kind, decode(bytes)), (Kind::Done, Ok(n * 10)));
         }
+        assert_eq!(results[4].0, Kind::BadArgument);
         let left = scene.tray.left(1);
-        assert_eq!((left.begun, &left.bytes[..]), (4, &answer[LENGTH..]));
+        assert_eq!((left.begun, &left.bytes[..]), (5, &answer[LENGTH..]));
     }
 
     #[test]
@@ -326,15 +314,14 @@ mod tests {
         struct Watched(Scene);
         // SAFETY: used by this test's thread only.
         unsafe impl Sync for Watched {}
-        let cut_at_2 = |n: u32| {
-            if n == 2 {
-                assert_eq!(SCENE.0.tray.cut(5), Some(3));
-            }
+        let cut_at_once = |n: u32| {
+            assert_eq!(SCENE.0.tray.cut(5), Some(1));
             n
         };
         SCENE.0.tray.begin(5);
-        let answer = answer(entry_of(&cut_at_2), &parcel(0..9), &SCENE.0);
-        assert_eq!((count_in(&answer), results_in(&answer).count()), (3, 3));
+        let answer = answer(entry_of(&cut_at_once), &parcel(0..9), &SCENE.0);
+        let results: Vec<_> = results_in(&answer).map(|(kind, _)| kind).collect();
+        assert_eq!((count_in(&answer), results), (1, vec![Kind::Done]));
     }
 
     #[test]

@@ -253,6 +253,7 @@ impl Crew {
         if self.phase == Phase::Open {
             self.phase = Phase::Closing;
         }
+        self.emptied.get_or_insert(why);
         // The queue first, or what becomes free would take from it.
         let reason = self.reason(why);
         self.fail_queue(out, || match &reason {

@@ -15,7 +15,7 @@ use crate::error::{JoinError, Limit, WorkerExit};
 use crate::pool::process::control::Ticket;
 use crate::pool::process::fork_server;
 use crate::pool::process::job::{Job, Outcome, copy_of_io};
-use crate::pool::process::member::{Member, Remains, Stage};
+use crate::pool::process::member::{Member, Remains, Stage, Stopped};
 use crate::pool::process::policy::{Initializer, OnDeath};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -185,7 +185,7 @@ impl Crew {
         for remains in remains {
             match remains {
                 Remains::Untouched(job) => self.put_back(vec![job]),
-                Remains::Rest(job) => self.put_back_rests([job]),
+                Remains::Rest(job) => self.put_back_rest(job, None, out),
                 Remains::Stopped(remote, why) => {
                     out.push((remote, Outcome::Failed(self.reason(why))));
                 }
@@ -228,7 +228,7 @@ impl Crew {
                         out.push((job.remote, Outcome::Failed(error)));
                     }
                 },
-                Remains::Rest(job) => self.put_back_rests([job]),
+                Remains::Rest(job) => self.put_back_rest(job, None, out),
             }
         }
         self.put_back(untouched);
@@ -297,6 +297,7 @@ impl Crew {
             let behind: Vec<Job> = members.flat_map(Member::withdraw_waiting).collect();
             self.put_back(behind);
             // Nor have those of a parcel that a worker is in the middle of.
+            self.emptied = Some(Stopped::Aborted);
             self.cut(Duration::ZERO, out);
             self.fail_queue(out, || JoinError::Cancelled);
         }

@@ -8,9 +8,8 @@
 //!
 //! How many go together follows from how long the last ones took: as many as take `TARGET`. It starts
 //! with one, which is an ordinary job, and so long items never share one. Should the items become
-//! longer all at once, the worker stops in the middle (`parcel.rs`), and the rest is a job of its own
-//! (`chunk.rs`). When the one at the front is out for long, the pool is asked to look whether what is
-//! behind others in a parcel could be elsewhere.
+//! longer all at once, the one at the front is out for long: then the pool is asked to take the
+//! parcels apart that take so long (`Crew::relieve`).
 //!
 //! Only on the usual terms: a time limit, another try, and what else is agreed by jobs (a worker's
 //! stay, its CPU time) mean each item by itself, and so each is then a job.
