@@ -39,6 +39,11 @@
 //! | A slot for the task to run next, which thieves leave alone unless its worker is stuck | chained spawns: 3.2 times tokio's speed | two tasks that talk stay on one CPU, and a store fills the empty slot |
 //! | The watch: a sleeper looks every 10 ms, only while there is activity, whether a poll is stuck | nothing measurable | instead of waking somebody at each event to hand the driver over: two context switches per request |
 //!
+//! What [`RuntimeMetrics`](crate::RuntimeMetrics) counts costs 4 of 749 instructions of a task that is
+//! spawned and joined on one thread and 2 of a yield's 190; on a worker, where the live tasks are
+//! counted too, 14 of 1,012 and 3 of 233. None of them is locked. (callgrind, 22,000 rounds less
+//! 2,000, with the counters and without.)
+//!
 //! # Timers
 //!
 //! | decision | before -> after | why it helps |

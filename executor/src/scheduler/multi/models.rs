@@ -117,7 +117,7 @@ fn one_worker_runs_what_comes_from_outside() {
 }
 
 /// Without preemptions, but to its end: whoever sleeps or waits, each of the others may go on. With
-/// one, a quarter of an hour was not enough; the models of idle.rs, bed.rs and the queues have more.
+/// one, ten minutes were not enough; the models of idle.rs, of the bed and of the queues have more.
 #[test]
 fn two_workers_run_what_comes_from_outside() {
     model(0, || {
