@@ -31,7 +31,13 @@
 //! Rejected  a socket (two system calls a job, both ways); byte rings (see above); a slot for the
 //!           longest payload (the pages stay); one board for all workers (a mad one would damage
 //!           the jobs of others).
-//! Source    io_uring's submission queue, LMAX's disruptor. Next: `image.rs`.
+//! Source    io_uring's submission queue, LMAX's disruptor. Next: `board/worker_side.rs`.
+
+#[cfg(test)]
+mod tests;
+mod worker_side;
+
+pub(super) use worker_side::Turn;
 
 use super::arrival::Incoming;
 use super::bell::{Bell, NOBODY};
@@ -39,7 +45,7 @@ use super::memory::{Along, Memory};
 use super::scene::{Laps, Scene};
 use super::slot::{SlotWord, State};
 use super::sys;
-use super::watch::{self, Place};
+use super::watch::Place;
 use super::wire::{BODY, Kind, MAX_PAYLOAD, Payload};
 use std::cell::UnsafeCell;
 use std::io;
@@ -122,19 +128,6 @@ pub(super) enum Look {
         took: Duration,
     },
     /// That is no answer.
-    Nonsense,
-}
-
-/// What the worker finds in a slot.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// Not offered yet.
-    Nothing,
-    /// The pool took it back: on to the next number.
-    Over,
-    /// Claimed. `length` of the argument.
-    Mine { entry: u64, length: usize },
-    /// Something that the pool does not write.
     Nonsense,
 }
 
@@ -244,8 +237,6 @@ impl Board {
             }
         }
     }
-
-    // ---- the pool's side --------------------------------------------------------------------
 
     /// Offers job `number`, which D1 allows. The worker may have to be woken then, see
     /// [`ring_worker`](Self::ring_worker).
@@ -381,262 +372,11 @@ impl Board {
             self.wake_worker();
         }
     }
-
-    // ---- the worker's side ------------------------------------------------------------------
-
-    /// Looks at job `number`, and claims it when it is there.
-    pub(super) fn next(&self, number: u64) -> Turn {
-        let slot = self.slot(number);
-        match slot.word.look() {
-            (there, State::Offered) if there == number => {
-                if !slot.word.claim(number) {
-                    return Turn::Over;
-                }
-                Turn::Mine {
-                    entry: slot.entry.load(Ordering::Relaxed),
-                    length: slot.length.load(Ordering::Relaxed) as usize,
-                }
-            }
-            // No job of this slot: something ran wild here.
-            (there, _) if there.abs_diff(number) % SLOTS as u64 != 0 && there != 0 => {
-                Turn::Nonsense
-            }
-            // Over, and the slot has been given to a later job already.
-            (there, _) if there > number => Turn::Over,
-            (there, State::Withdrawn) if there == number => Turn::Over,
-            _ => Turn::Nothing,
-        }
-    }
-
-    /// The argument of the job that was just claimed, not longer than `BODY`.
-    pub(super) fn argument(&self, number: u64, length: usize) -> &[u8] {
-        // SAFETY: the place has `length` bytes (asserted there). The job is CLAIMED: the pool does
-        // not touch them (L4), and this side writes there only in `answer`, after it.
-        unsafe { std::slice::from_raw_parts(self.place(number, length), length) }
-    }
-
-    /// Answers the claimed job. The argument is gone then. Returns whom the worker has to wake.
-    pub(super) fn answer(&self, number: u64, kind: Kind, result: &Payload, took: Duration) -> u32 {
-        let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.slot(number).took_ns.store(took_ns, Ordering::Relaxed);
-        if self.scene().is_measured() {
-            let (laps, there) = (self.scene().take_laps(), self.slot_laps(number));
-            there.decode_ns.store(laps.decode_ns, Ordering::Relaxed);
-            there.run_ns.store(laps.run_ns, Ordering::Relaxed);
-            there.encode_ns.store(laps.encode_ns, Ordering::Relaxed);
-            there.done_ns.store(laps.done_ns, Ordering::Relaxed);
-        }
-        self.write(number, kind, result);
-        self.page().answers.0.other.note();
-        self.slot(number).word.answer(number);
-        self.page().answers.0.bell.ring()
-    }
-
-    /// Has the pool read the long result of job `number`?
-    pub(super) fn is_read(&self, number: u64) -> bool {
-        // Acquire: pairs with the Release of a `Loan`'s end.
-        self.slot(number).read.load(Ordering::Acquire) == number
-    }
-
-    /// Will there be no more jobs?
-    pub(super) fn is_closed(&self) -> bool {
-        // Acquire: pairs with the Release in `close`; offers before it are seen.
-        self.page().closing.0.load(Ordering::Acquire) != 0
-    }
-
-    /// Sleeps until job `number` may be there, and no longer than `limit`. May return for no reason.
-    pub(super) fn sleep(&self, number: u64, limit: Option<Duration>) {
-        let doze = &self.page().doze.0.bell;
-        if self.may_sleep(number) {
-            sys::futex_wait(doze.word(), WORKER, limit);
-        }
-        doze.disarm();
-    }
-
-    /// Asks to be woken for job `number`. False: there is something to do already.
-    pub(super) fn may_sleep(&self, number: u64) -> bool {
-        self.page().doze.0.bell.arm(WORKER);
-        !self.has_news(number)
-    }
-
-    /// Is job `number` there, or something else to do?
-    fn has_news(&self, number: u64) -> bool {
-        let (there, _) = self.slot(number).word.look();
-        there >= number || self.is_closed()
-    }
-
-    /// Was the last job alone, and given from another CPU? Then looks on for job `number`.
-    pub(super) fn look_on(&self, number: u64) {
-        if self.page().doze.0.other.is_elsewhere() {
-            watch::look_on(|| self.has_news(number));
-        }
-    }
 }
 
 impl Drop for Board {
     fn drop(&mut self) {
         // SAFETY: mapped by `open` with this length; no reference outlives `self`.
         unsafe { sys::unmap(self.page.cast(), size_of::<Page>()) };
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pair() -> (Board, Board) {
-        let (pool, file) = Board::create().unwrap();
-        let worker = Board::open(&file).unwrap();
-        (pool, worker)
-    }
-
-    fn bytes(length: usize, seed: u64) -> Payload {
-        Payload::Bytes((0..length).map(|at| (at as u64 * 7 + seed) as u8).collect())
-    }
-
-    #[test]
-    fn a_late_reader_does_not_hide_that_a_later_result_was_read() {
-        let (pool, worker) = pair();
-        let board = Arc::new(pool);
-        let [first, later] = [1, 1 + SLOTS as u64].map(|number| Loan {
-            board: board.clone(),
-            number,
-        });
-        drop(later);
-        drop(first);
-        assert!(worker.is_read(1 + SLOTS as u64));
-    }
-
-    #[test]
-    fn arguments_and_results_of_every_length_cross() {
-        let (pool, worker) = pair();
-        let lengths = [0, 1, INLINE - 1, INLINE, INLINE + 1, 5000, BODY];
-        for (number, length) in (1..).zip(lengths.into_iter().cycle().take(3 * SLOTS)) {
-            assert_eq!(worker.next(number), Turn::Nothing);
-            pool.offer(number, number * 3, &bytes(length, number));
-            let turn = Turn::Mine {
-                entry: number * 3,
-                length,
-            };
-            assert_eq!(worker.next(number), turn);
-            let Payload::Bytes(expected) = bytes(length, number) else {
-                unreachable!()
-            };
-            assert_eq!(worker.argument(number, length), expected);
-            assert_eq!(pool.look(number), Look::NotYet);
-            assert!(pool.was_begun(number) && !pool.withdraw(number));
-            let took = Duration::from_nanos(number);
-            worker.answer(number, Kind::Done, &bytes(length, number + 1), took);
-            assert_eq!(
-                pool.look(number),
-                Look::Answered {
-                    kind: Kind::Done,
-                    length,
-                    took
-                }
-            );
-            let Payload::Bytes(expected) = bytes(length, number + 1) else {
-                unreachable!()
-            };
-            assert_eq!(pool.copy_out(number, length), expected);
-        }
-    }
-
-    #[test]
-    fn a_job_is_claimed_or_withdrawn_but_never_both() {
-        let (pool, worker) = pair();
-        for number in 1..=3 * SLOTS as u64 {
-            pool.offer(number, 0, &bytes(0, 0));
-            if number % 3 == 0 {
-                assert!(matches!(worker.next(number), Turn::Mine { .. }));
-                assert!(!pool.withdraw(number));
-            } else {
-                assert!(pool.withdraw(number));
-                assert_eq!(worker.next(number), Turn::Over);
-            }
-            assert_eq!(pool.was_begun(number), number % 3 == 0);
-        }
-    }
-
-    #[test]
-    fn a_worker_far_behind_passes_over_what_is_over() {
-        let (pool, worker) = pair();
-        for number in 1..=2 * SLOTS as u64 {
-            pool.offer(number, 0, &bytes(0, 0));
-            assert!(pool.withdraw(number));
-        }
-        let last = 2 * SLOTS as u64 + 1;
-        pool.offer(last, 9, &bytes(0, 0));
-        for number in 1..last {
-            assert_eq!(worker.next(number), Turn::Over, "{number}");
-        }
-        assert_eq!(
-            worker.next(last),
-            Turn::Mine {
-                entry: 9,
-                length: 0
-            }
-        );
-    }
-
-    #[test]
-    fn one_of_two_racers_wins_every_job() {
-        let (pool, worker) = pair();
-        for number in 1..=2_000 {
-            pool.offer(number, 0, &bytes(0, 0));
-            let claim = || matches!(worker.next(number), Turn::Mine { .. });
-            let wins = std::thread::scope(|scope| {
-                let claim = scope.spawn(claim);
-                [pool.withdraw(number), claim.join().unwrap()]
-            });
-            assert!(wins[0] != wins[1], "job {number}: {wins:?}");
-        }
-    }
-
-    /// L3: a worker that writes anything anywhere cannot make the pool read what is not there.
-    #[test]
-    fn whatever_is_written_here_is_an_answer_or_nonsense() {
-        let (pool, worker) = pair();
-        let mut dice = 0x5eed_u64;
-        let mut roll = move || {
-            dice ^= dice << 13;
-            dice ^= dice >> 7;
-            dice ^= dice << 17;
-            dice
-        };
-        let mut seen = [0; 3];
-        for _ in 0..20_000 {
-            let number = 1 + roll() % (2 * SLOTS as u64);
-            let slot = worker.slot(number);
-            // Plausible values, or the walk would hardly ever get past the first check.
-            let kind = if roll() % 2 == 0 {
-                roll() as u32
-            } else {
-                (roll() % 8) as u32
-            };
-            slot.kind.store(kind, Ordering::Relaxed);
-            slot.length
-                .store((roll() >> (32 + roll() % 32)) as u32, Ordering::Relaxed);
-            slot.took_ns.store(roll(), Ordering::Relaxed);
-            match roll() % 3 {
-                0 if roll() % 2 == 0 => slot.word.offer(number),
-                0 => slot.word.offer(roll() >> 2),
-                _ => slot.word.answer(number),
-            }
-            match pool.look(number) {
-                Look::NotYet => seen[0] += 1,
-                Look::Nonsense => seen[1] += 1,
-                Look::Answered { length, .. } => {
-                    assert!(length <= MAX_PAYLOAD);
-                    if length <= BODY {
-                        assert_eq!(pool.copy_out(number, length).len(), length);
-                    }
-                    seen[2] += 1;
-                }
-            }
-            pool.withdraw(number);
-            pool.was_begun(number);
-        }
-        assert!(seen.iter().all(|count| *count > 100), "{seen:?}");
     }
 }

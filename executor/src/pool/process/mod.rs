@@ -23,16 +23,18 @@
 //!   (the sender's side) and `arrival.rs` (the receiver's)
 //! - what a job meets: `bell.rs`, `watch.rs` and `slot.rs` (the protocols of shared memory: sleeping,
 //!   not sleeping, whose bytes they are), `tray.rs` (how far a worker is in a parcel), `scene.rs`
-//!   (what a dead worker was doing), `board.rs` (jobs and answers in it), `image.rs` (whose code is known), `panics.rs`, `limits.rs`, `stream.rs`,
+//!   (what a dead worker was doing), `board.rs` with `board/worker_side.rs` (jobs and answers
+//!   in it), `image.rs` (whose code is known), `panics.rs`, `limits.rs`, `stream.rs`,
 //!   `segments.rs` and `codec.rs` (values as payloads), `entry.rs` (a job's code as an address),
 //!   `parcel.rs` (many items of a `map` as one job), `control.rs` (what pool and server say)
 //! - the other processes: `worker.rs`, `server.rs`, `fork_server.rs` (how a program starts it)
 //! - the pool: `policy.rs` (what was agreed), `metrics.rs` (what was done), `stamps.rs`
 //!   (where a job's time goes), `job.rs`, `measure.rs` (one that is measured),
-//!   `chunk.rs` (one of many items), `member.rs` (one worker), `crew.rs` with `crew/stopping.rs` and
-//!   `crew/turnover.rs` (all of them, and the queue), `waiter.rs` (a thread that waits), `shared.rs`
-//!   (the lock), `setup.rs`, `manager.rs` (the thread), `pool.rs` with `pool/submit.rs`,
-//!   `pool/batches.rs` (`map`) and `pool/jobs.rs` (the API), `builder.rs`
+//!   `chunk.rs` (one of many items), `member.rs` with `member/parting.rs` (one worker), `crew.rs`
+//!   with `crew/dispatch.rs`, `crew/stopping.rs` and `crew/turnover.rs` (all of them, and the
+//!   queue), `waiter.rs` (a thread that waits), `shared.rs` (the lock), `setup.rs`, `manager.rs` (the
+//!   thread), `pool.rs` with `pool/submit.rs`, `pool/batches.rs` (`map`) and `pool/jobs.rs` (the
+//!   API), `builder.rs`
 
 mod arrival;
 mod bell;

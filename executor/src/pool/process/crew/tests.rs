@@ -11,6 +11,7 @@ use crate::error::JoinError;
 use crate::pool::process::bell::NOBODY;
 use crate::pool::process::board::{Look, MANAGER, Turn, WAITER};
 use crate::pool::process::codec::{carry, new_memory};
+use crate::pool::process::job::FIRST;
 use crate::pool::process::policy::{OnDeath, Terms};
 use crate::pool::process::sys;
 use crate::pool::process::wire::{BODY, Kind, Payload};
