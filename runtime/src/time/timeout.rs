@@ -32,7 +32,10 @@ use tatkal_executor::budget;
 /// When polled outside of a runtime and the future is not ready.
 ///
 /// # Cancellation
-/// Dropping it drops the future and stops the timer.
+/// Dropping it drops the future and stops the timer. A [`JoinHandle`](crate::JoinHandle) that is
+/// dropped detaches its work, which goes on: give it by reference, and
+/// [`abort`](crate::JoinHandle::abort) it when the time is up. For jobs in processes there is
+/// [`Jobs::timeout`](crate::Jobs::timeout), which does that.
 ///
 /// # Example
 /// ```
