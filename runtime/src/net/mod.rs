@@ -7,6 +7,11 @@
 //! A socket belongs to the runtime it was made on, and may be used from any thread as long as
 //! that runtime runs. Making one outside of a runtime panics.
 //!
+//! A read may say that it is pending although there are bytes, until the event loop has had its
+//! turn: on the thread of a one-thread runtime it is often the loop that looks whether there are
+//! more, many sockets at a time. So await reads there. Another executor's `block_on` in a task
+//! would keep the loop from turning, and a read that is polled once and given up proves nothing.
+//!
 //! Reading order: `lookup.rs`, `socket.rs`, `breather.rs`, `split.rs`, `stream.rs`, `tcp.rs`,
 //! `udp.rs`, `unix.rs`.
 
