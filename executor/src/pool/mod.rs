@@ -16,10 +16,10 @@ mod executor;
 #[cfg(all(target_os = "linux", not(loom)))] // fork, and nothing for loom to explore
 mod process;
 #[cfg(all(test, loom))] // but for the two protocols of its shared memory
-#[path = "process/bell.rs"]
+#[path = "process/board/bell.rs"]
 mod process_bell;
 #[cfg(all(test, loom))]
-#[path = "process/slot.rs"]
+#[path = "process/board/slot.rs"]
 mod process_slot;
 mod sequential;
 mod thread;

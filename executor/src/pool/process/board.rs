@@ -16,7 +16,7 @@
 //! from number to number and passes over what is not offered any more.
 //!
 //! Owns      the mapping. The pool's side is used under its lock; the worker has one thread.
-//! Holds     L1 to L4 of `slot.rs`, B1 and B2 of `bell.rs`; D1 the pool gives out number n only when
+//! Holds     L1 to L4 of `board/slot.rs`, B1 and B2 of `board/bell.rs`; D1 the pool gives out number n only when
 //!           n - SLOTS is over, and never has more than SLOTS numbers between the first unanswered
 //!           one and the last; D2 the pool makes no reference to bytes here: it copies in and out,
 //!           and checks kind and length after it has read them, once.
@@ -31,22 +31,30 @@
 //! Rejected  a socket (two system calls a job, both ways); byte rings (see above); a slot for the
 //!           longest payload (the pages stay); one board for all workers (a mad one would damage
 //!           the jobs of others).
-//! Source    io_uring's submission queue, LMAX's disruptor. Next: `board/worker_side.rs`.
+//! Source    io_uring's submission queue, LMAX's disruptor.
+//!
+//! Before this, read what stands in it: `board/bell.rs` and `board/watch.rs` (sleeping, and not
+//! sleeping), `board/slot.rs` (whose bytes they are), `board/tray.rs` (how far a worker is in a
+//! parcel), `board/scene.rs` (what a dead worker was doing). Next: `board/worker_side.rs`.
 
+pub(super) mod bell;
+pub(super) mod scene;
+pub(super) mod slot;
 #[cfg(test)]
 mod tests;
+pub(super) mod tray;
+pub(super) mod watch;
 mod worker_side;
 
 pub(super) use worker_side::Turn;
 
-use super::arrival::Incoming;
-use super::bell::{Bell, NOBODY};
-use super::memory::{Along, Memory};
-use super::scene::{Laps, Scene};
-use super::slot::{SlotWord, State};
 use super::sys;
-use super::watch::Place;
+use super::wire::arrival::Incoming;
+use super::wire::memory::{Along, Memory};
 use super::wire::{BODY, Kind, MAX_PAYLOAD, Payload};
+use bell::{Bell, NOBODY};
+use scene::{Laps, Scene};
+use slot::{SlotWord, State};
 use std::cell::UnsafeCell;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -54,6 +62,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, compiler_fence};
 use std::time::Duration;
+use watch::Place;
 
 /// How many numbers may be in use. As many no-op jobs take a worker about as long as waking a
 /// sleeping pool does, which is what they have to bridge. A power of two.

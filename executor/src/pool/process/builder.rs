@@ -2,11 +2,11 @@
 //!
 //! Next: nothing; `pool.rs`, which it goes with, came before.
 
-use super::codec::{encode, panicked};
 use super::entry::Entry;
 use super::panics::catch;
 use super::policy::{Initializer, OnDeath, Rules, Terms};
 use super::pool::ProcessPool;
+use super::wire::codec::{encode, panicked};
 use crate::pool::cpus::available_cpus;
 use crate::pool::executor::{Portable, refuse_captures};
 use std::io;

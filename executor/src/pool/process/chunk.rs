@@ -18,15 +18,15 @@
 //!           K3 whoever drops a rest unread aborts it, as a map that is dropped aborts all it has.
 //!           Next: `member.rs`.
 
-use super::arrival::Incoming;
 use super::board::Answer;
-use super::codec::Arrived;
+use super::board::tray::Leftover;
 use super::job::{Done, Outcome, Part, RemoteJob, copy_of, result_from, result_of};
 use super::measure::Account;
 use super::parcel::{Results, count_in, results_in, split_off};
 use super::stamps::Stamps;
 use super::sys;
-use super::tray::Leftover;
+use super::wire::arrival::Incoming;
+use super::wire::codec::Arrived;
 use super::wire::{Kind, Payload};
 use crate::error::{Crossing, JoinError};
 use crate::task::join::JoinHandle;

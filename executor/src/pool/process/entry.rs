@@ -23,10 +23,10 @@
 //!           names: nothing to gain between copies of one program, and a line to forget.
 //!           Next: `parcel.rs`.
 
-use super::codec::{Arrived, Fresh, carry, pack, panicked, unpack};
+use super::board::scene::{Scene, Step};
 use super::image::Images;
 use super::panics::{PanicText, catch};
-use super::scene::{Scene, Step};
+use super::wire::codec::{Arrived, Fresh, carry, pack, panicked, unpack};
 use super::wire::{Kind, Payload};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -191,7 +191,7 @@ impl Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pool::process::codec::{decode, encode, new_memory};
+    use crate::pool::process::wire::codec::{decode, encode, new_memory};
 
     fn run(entry: &Entry, argument: &[u8]) -> (Kind, Vec<u8>) {
         let reply = entry.run(Arrived::Bytes(argument), &Scene::default(), &mut new_memory);

@@ -6,7 +6,7 @@
 //! written down once, before the fork, and both sides ask the same list: the pool before it sends
 //! a job, the worker before it believes an address.
 //!
-//! Source    dl_iterate_phdr(3). Next: `panics.rs`.
+//! Source    dl_iterate_phdr(3). Next: `limits.rs`.
 
 use std::ffi::c_void;
 use std::ops::Range;

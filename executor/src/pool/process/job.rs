@@ -10,13 +10,13 @@
 //!
 //! Next: `measure.rs`.
 
-use super::arrival::Incoming;
 use super::board::Answer;
-use super::codec::{Arrived, panicked, unpack};
+use super::board::tray::Leftover;
 use super::panics::{PanicText, catch};
 use super::policy::Policy;
 use super::stamps::Stamps;
-use super::tray::Leftover;
+use super::wire::arrival::Incoming;
+use super::wire::codec::{Arrived, panicked, unpack};
 use super::wire::{Kind, Payload};
 use crate::error::{Crossing, JoinError, PanicReport};
 use crate::task::promise::Promise;

@@ -17,7 +17,7 @@
 //! in the middle of an innocent job. The kernel counts in whole seconds, so a job may get up to one
 //! more than was said. Then SIGXCPU ends the worker.
 //!
-//! Source    setrlimit(2), clock_getcpuclockid(3), proc(5). Next: `stream.rs`.
+//! Source    setrlimit(2), clock_getcpuclockid(3), proc(5). Next: `entry.rs`.
 
 use super::sys;
 use std::time::Duration;

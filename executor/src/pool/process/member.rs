@@ -26,14 +26,14 @@ mod parting;
 
 pub(super) use parting::{Remains, Stop, Stopped};
 
-use super::arrival::{Incoming, Views};
+use super::board::watch;
 use super::board::{Answer, Board, Loan, Look, SLOTS};
 use super::job::{FIRST, Job, RemoteJob};
-use super::memory::{Along, Stock};
 use super::metrics::ProcessWork;
 use super::policy::Policy;
 use super::sys;
-use super::watch;
+use super::wire::arrival::{Incoming, Views};
+use super::wire::memory::{Along, Stock};
 use super::wire::{BODY, Payload};
 use crate::task::schedule::TaskId;
 use std::collections::VecDeque;

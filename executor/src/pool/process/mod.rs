@@ -16,17 +16,11 @@
 //! `manager`), the fork server (`server`), the workers (`worker`). Why a server at all: `server.rs`.
 //!
 //! Reading order:
-//! - what is shared: `sys.rs`, `sys/process.rs` and `sys/pages.rs` (system calls), `wire.rs` (kinds
-//!   and payloads)
-//! - long payloads: `counted.rs` (descriptors), `view.rs` (files that are used again), `sealed.rs` and
-//!   `shared_bytes.rs` with `shared_bytes/crossing.rs` (files that nobody can change), `memory.rs`
-//!   (the sender's side) and `arrival.rs` (the receiver's)
-//! - what a job meets: `bell.rs`, `watch.rs` and `slot.rs` (the protocols of shared memory: sleeping,
-//!   not sleeping, whose bytes they are), `tray.rs` (how far a worker is in a parcel), `scene.rs`
-//!   (what a dead worker was doing), `board.rs` with `board/worker_side.rs` (jobs and answers
-//!   in it), `image.rs` (whose code is known), `panics.rs`, `limits.rs`, `stream.rs`,
-//!   `segments.rs` and `codec.rs` (values as payloads), `entry.rs` (a job's code as an address),
-//!   `parcel.rs` (many items of a `map` as one job), `control.rs` (what pool and server say)
+//! - what is shared: `sys.rs`, `sys/process.rs` and `sys/pages.rs` (system calls), `panics.rs`,
+//!   `wire.rs` (what travels, short or long: its own order is there), `board.rs` (how a pool and a
+//!   worker meet in shared memory: likewise), `image.rs` (whose code is known), `limits.rs`,
+//!   `entry.rs` (a job's code as an address), `parcel.rs` (many items of a `map` as one job),
+//!   `control.rs` (what pool and server say)
 //! - the other processes: `worker.rs`, `server.rs`, `fork_server.rs` (how a program starts it)
 //! - the pool: `policy.rs` (what was agreed), `metrics.rs` (what was done), `stamps.rs`
 //!   (where a job's time goes), `job.rs`, `measure.rs` (one that is measured),
@@ -36,14 +30,10 @@
 //!   thread), `pool.rs` with `pool/submit.rs`, `pool/batches.rs` (`map`) and `pool/jobs.rs` (the
 //!   API), `builder.rs`
 
-mod arrival;
-mod bell;
 mod board;
 mod builder;
 mod chunk;
-mod codec;
 mod control;
-mod counted;
 mod crew;
 mod entry;
 mod fork_server;
@@ -53,27 +43,17 @@ mod limits;
 mod manager;
 mod measure;
 mod member;
-mod memory;
 mod metrics;
 mod panics;
 mod parcel;
 mod policy;
 mod pool;
-mod scene;
-mod sealed;
-mod segments;
 mod server;
 mod setup;
 mod shared;
-mod shared_bytes;
-mod slot;
 mod stamps;
-mod stream;
 mod sys;
-mod tray;
-mod view;
 mod waiter;
-mod watch;
 mod wire;
 mod worker;
 
@@ -82,4 +62,4 @@ pub use fork_server::ForkServer;
 pub use metrics::{JobPhases, ProcessPoolMetrics, ProcessWork, ProcessWorkerMetrics};
 pub use policy::OnDeath;
 pub use pool::{Jobs, ProcessPool};
-pub use shared_bytes::SharedBytes;
+pub use wire::shared_bytes::SharedBytes;

@@ -5,7 +5,7 @@
 //! the same message would appear twice, torn, and in no order. (Compiled with `panic = "abort"`
 //! there is no unwinding and nothing can travel, so there the message is printed.)
 //!
-//! Next: `limits.rs`.
+//! Next: `wire.rs`.
 
 use crate::error::{PanicReport, contain};
 use std::any::Any;

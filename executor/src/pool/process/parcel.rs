@@ -9,7 +9,7 @@
 //! ```
 //!
 //! One slot, one promise and one ring for all of them, but each item keeps a fate of its own. A panic
-//! is a record like a result. A worker that dies leaves the results that it had (`tray.rs`), so that
+//! is a record like a result. A worker that dies leaves the results that it had (`board/tray.rs`), so that
 //! only the item it was at is lost. It begins no further item when it has a result for which the tray
 //! has no room, or was told to stop (`Crew::relieve`, when one takes long): what has not begun then
 //! is a job of its own (`chunk.rs`). So an item runs at most once.
@@ -21,10 +21,10 @@
 //! Rejected  a worker that stops by itself after some time: it goes on with the next job that it was
 //!           given in advance, and so that overtakes the rest. Next: `control.rs`.
 
-use super::codec::{Arrived, Fresh, carry, encode_onto, panicked, unpack};
+use super::board::scene::{Scene, Step};
 use super::entry::{Entry, Reply, function};
 use super::panics::{PanicText, catch};
-use super::scene::{Scene, Step};
+use super::wire::codec::{Arrived, Fresh, carry, encode_onto, panicked, unpack};
 use super::wire::{BODY, Kind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -272,8 +272,8 @@ fn push_panic(answer: &mut Vec<u8>, panic: &PanicText) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pool::process::codec::{decode, new_memory};
     use crate::pool::process::wire::Payload;
+    use crate::pool::process::wire::codec::{decode, new_memory};
 
     fn parcel(items: std::ops::Range<u32>) -> Parcel {
         let mut parcel = Parcel::default();
@@ -338,7 +338,7 @@ mod tests {
     }
 
     fn encode_one(item: u32) -> Vec<u8> {
-        crate::pool::process::codec::encode(&item).unwrap()
+        crate::pool::process::wire::codec::encode(&item).unwrap()
     }
 
     /// P2: whatever a worker gone mad has written.

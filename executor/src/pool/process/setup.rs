@@ -14,11 +14,11 @@
 //!           end is told to the crew. It comes before all jobs, so its order is `FIRST`.
 //! Source    CPython's `BrokenProcessPool`. Next: `manager.rs`.
 
-use super::codec::{carry, new_memory};
 use super::control::Ticket;
 use super::job::{FIRST, Job, Outcome, RemoteJob, result_of};
 use super::policy::Initializer;
 use super::shared::Shared;
+use super::wire::codec::{carry, new_memory};
 use crate::error::JoinError;
 use crate::task::schedule::TaskId;
 use std::io;

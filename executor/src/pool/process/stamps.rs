@@ -15,8 +15,8 @@
 //! Holds     the five parts of a job add up to its whole, whatever the worker has written: every
 //!           part is cut to what is left. Next: `job.rs`.
 
+use super::board::scene::Laps;
 use super::metrics::JobPhases;
-use super::scene::Laps;
 use std::time::Duration;
 
 /// Moments of one job, in nanoseconds of the machine's clock.

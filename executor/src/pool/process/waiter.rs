@@ -26,11 +26,11 @@
 //! Cost      two short locks more than sleeping on a parker.
 //! Source    the leader and followers of Schmidt et al. (POSA2). Next: `shared.rs`.
 
-use super::bell::NOBODY;
+use super::board::bell::NOBODY;
+use super::board::watch;
 use super::board::{Look, MANAGER, WAITER};
 use super::shared::Shared;
 use super::sys;
-use super::watch;
 use crate::park::Vigil;
 use crate::sync::lock;
 use std::io;

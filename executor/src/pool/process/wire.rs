@@ -6,14 +6,31 @@
 //!
 //!   payload:   Bytes    up to `BODY`: copied into the job's slot, and out of it
 //!              Memory   longer, or of several pieces: a file in memory, whose descriptor
-//!                       travels, with others that go along; see `memory.rs`
+//!                       travels, with others that go along; see `wire/memory.rs`
 //! ```
 //!
 //! Holds     W1 a payload is never longer than `MAX_PAYLOAD`, checked before anything is allocated
 //!           for it; W2 numbers are in native order: both ends are one program.
-//!           Next: `counted.rs`.
+//!
+//! Reading order of the folder:
+//! - files for what is long: `counted.rs` (descriptors), `view.rs` (files that are used again),
+//!   `sealed.rs` and `shared_bytes.rs` with `shared_bytes/crossing.rs` (files that nobody can
+//!   change), `memory.rs` (the sender's side), `arrival.rs` (the receiver's)
+//! - values as payloads: `stream.rs`, `segments.rs`, `codec.rs`
+//!
+//! Next: `wire/counted.rs`.
 
-use super::memory::Memory;
+pub(super) mod arrival;
+pub(super) mod codec;
+pub(super) mod counted;
+pub(super) mod memory;
+pub(super) mod sealed;
+pub(super) mod segments;
+pub(super) mod shared_bytes;
+pub(super) mod stream;
+pub(super) mod view;
+
+use memory::Memory;
 
 /// The longest payload. A guard: a mad worker shows itself by an absurd length, and is refused
 /// before memory is asked for it.

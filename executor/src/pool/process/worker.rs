@@ -35,18 +35,18 @@
 //!
 //! Next: `server.rs`.
 
-use super::arrival::Views;
-use super::bell::NOBODY;
+use super::board::bell::NOBODY;
+use super::board::scene::{AbortWatch, Step};
+use super::board::watch::Habit;
 use super::board::{Board, MANAGER, SLOTS, Turn, WAITER};
-use super::codec::{Arrived, new_memory};
 use super::entry::{Entry, Reply};
 use super::image::Images;
 use super::limits::Limits;
-use super::memory::{IDLE, Memory, STOCK_FILES, Stock};
 use super::panics;
-use super::scene::{AbortWatch, Step};
 use super::sys;
-use super::watch::Habit;
+use super::wire::arrival::Views;
+use super::wire::codec::{Arrived, new_memory};
+use super::wire::memory::{IDLE, Memory, STOCK_FILES, Stock};
 use super::wire::{BODY, Kind, Payload};
 use std::cell::RefCell;
 use std::io::{self, Write};

@@ -11,9 +11,9 @@
 //!           thread here. Next: `image.rs`.
 
 use super::{Board, SLOTS, WORKER};
-use crate::pool::process::slot::State;
+use crate::pool::process::board::slot::State;
+use crate::pool::process::board::watch;
 use crate::pool::process::sys;
-use crate::pool::process::watch;
 use crate::pool::process::wire::{Kind, Payload};
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -16,10 +16,10 @@
 use super::stopping::is_sooner;
 use super::{Crew, Out, Woken};
 use crate::error::{Crossing, JoinError};
-use crate::pool::process::codec::{carry, new_memory};
 use crate::pool::process::control::Ticket;
 use crate::pool::process::job::{FIRST, Job, Outcome};
 use crate::pool::process::member::{PATIENCE, Stage, Stopped};
+use crate::pool::process::wire::codec::{carry, new_memory};
 use crate::pool::process::wire::{BODY, Payload};
 use std::time::{Duration, Instant};
 

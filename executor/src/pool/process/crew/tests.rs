@@ -8,12 +8,12 @@ mod walk;
 
 use super::*;
 use crate::error::JoinError;
-use crate::pool::process::bell::NOBODY;
+use crate::pool::process::board::bell::NOBODY;
 use crate::pool::process::board::{Look, MANAGER, Turn, WAITER};
-use crate::pool::process::codec::{carry, new_memory};
 use crate::pool::process::job::FIRST;
 use crate::pool::process::policy::{OnDeath, Terms};
 use crate::pool::process::sys;
+use crate::pool::process::wire::codec::{carry, new_memory};
 use crate::pool::process::wire::{BODY, Kind, Payload};
 use crate::task::schedule::TaskId;
 use std::cell::Cell;

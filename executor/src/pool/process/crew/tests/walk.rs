@@ -4,7 +4,7 @@
 //! What must hold in between is checked after each; what must hold in the end, by `tests.rs`.
 
 use super::*;
-use crate::pool::process::arrival::Views;
+use crate::pool::process::wire::arrival::Views;
 
 /// See the file head.
 pub(super) struct Walk {

@@ -19,11 +19,11 @@
 //!           finds was noted for the one job that fell. S2 whatever a worker gone mad writes here,
 //!           at worst an error text is wrong.
 //! Rejected  an allocator of ours that notes what fails: the program's allocator is the program's.
-//! Source    malloc(3) sets errno; signal-safety(7). Next: `board.rs`.
+//! Source    malloc(3) sets errno; signal-safety(7). Next: `../board.rs`.
 
-use super::sys;
 use super::tray::Tray;
 use crate::error::{Crossing, Limit};
+use crate::pool::process::sys;
 use std::io;
 use std::marker::PhantomData;
 use std::ptr;
@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 /// See the file head.
 #[derive(Debug, Default)]
 #[repr(C)]
-pub(super) struct Scene {
+pub(in crate::pool::process) struct Scene {
     step: AtomicU32,
     cause: AtomicU32,
     /// Not 0: the steps are timed.
@@ -42,23 +42,23 @@ pub(super) struct Scene {
     /// How long each step has taken in this job.
     laps_ns: [AtomicU64; Step::COUNT],
     /// Of a job with many items: how far it is, and what it has.
-    pub(super) tray: Tray,
+    pub(in crate::pool::process) tray: Tray,
 }
 
 /// How long the parts of a job took in the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Laps {
-    pub(super) decode_ns: u64,
-    pub(super) run_ns: u64,
-    pub(super) encode_ns: u64,
+pub(in crate::pool::process) struct Laps {
+    pub(in crate::pool::process) decode_ns: u64,
+    pub(in crate::pool::process) run_ns: u64,
+    pub(in crate::pool::process) encode_ns: u64,
     /// By the machine's clock: when the last of them ended.
-    pub(super) done_ns: u64,
+    pub(in crate::pool::process) done_ns: u64,
 }
 
 /// Where a worker is in a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
-pub(super) enum Step {
+pub(in crate::pool::process) enum Step {
     Between = 0,
     Decoding = 1,
     Running = 2,
@@ -73,7 +73,7 @@ const MEMORY: u32 = 1;
 
 impl Scene {
     /// By the worker.
-    pub(super) fn enter(&self, step: Step) {
+    pub(in crate::pool::process) fn enter(&self, step: Step) {
         if self.is_measured() {
             let (now_ns, last) = (sys::now_ns(), self.step.load(Ordering::Relaxed));
             let lap_ns = now_ns.saturating_sub(self.since_ns.load(Ordering::Relaxed));
@@ -89,17 +89,17 @@ impl Scene {
     }
 
     /// By the pool, before the worker exists: the steps are to be timed.
-    pub(super) fn measure(&self) {
+    pub(in crate::pool::process) fn measure(&self) {
         self.measures.store(1, Ordering::Relaxed);
     }
 
     /// By the worker: are they?
-    pub(super) fn is_measured(&self) -> bool {
+    pub(in crate::pool::process) fn is_measured(&self) -> bool {
         self.measures.load(Ordering::Relaxed) != 0
     }
 
     /// By the worker, between jobs: the laps of the last one. They begin anew.
-    pub(super) fn take_laps(&self) -> Laps {
+    pub(in crate::pool::process) fn take_laps(&self) -> Laps {
         // One writer, so a load and a store do, where a swap would lock the bus.
         let take = |step: Step| {
             let sum = &self.laps_ns[step as usize];
@@ -116,7 +116,7 @@ impl Scene {
     }
 
     /// By the pool: at which crossing did the worker die, if it was one?
-    pub(super) fn crossing(&self) -> Option<Crossing> {
+    pub(in crate::pool::process) fn crossing(&self) -> Option<Crossing> {
         match self.step.load(Ordering::Relaxed) {
             step if step == Step::Decoding as u32 => Some(Crossing::DecodeArgument),
             step if step == Step::Encoding as u32 => Some(Crossing::EncodeResult),
@@ -125,19 +125,19 @@ impl Scene {
     }
 
     /// By the pool: which limit had it reached, as far as it could tell?
-    pub(super) fn limit(&self) -> Option<Limit> {
+    pub(in crate::pool::process) fn limit(&self) -> Option<Limit> {
         (self.cause.load(Ordering::Relaxed) == MEMORY).then_some(Limit::Memory)
     }
 }
 
 /// While it lives, an abort of this process is looked into.
-pub(super) struct AbortWatch<'scene>(PhantomData<&'scene Scene>);
+pub(in crate::pool::process) struct AbortWatch<'scene>(PhantomData<&'scene Scene>);
 
 static WATCHED: AtomicPtr<Scene> = AtomicPtr::new(ptr::null_mut());
 
 impl AbortWatch<'_> {
     /// By a worker with a memory limit.
-    pub(super) fn new(scene: &Scene) -> AbortWatch<'_> {
+    pub(in crate::pool::process) fn new(scene: &Scene) -> AbortWatch<'_> {
         WATCHED.store(ptr::from_ref(scene).cast_mut(), Ordering::Relaxed);
         let handler = look_into_abort as extern "C" fn(libc::c_int);
         // SAFETY: the handler does only what a handler may.

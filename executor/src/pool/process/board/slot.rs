@@ -42,7 +42,7 @@ use crate::sync::atomic::{AtomicU64, Ordering};
 /// What the word says of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
-pub(super) enum State {
+pub(crate) enum State {
     Offered = 0,
     Claimed = 1,
     Withdrawn = 2,
@@ -52,7 +52,7 @@ pub(super) enum State {
 /// See the file head.
 #[derive(Debug)]
 #[repr(transparent)]
-pub(super) struct SlotWord {
+pub(crate) struct SlotWord {
     word: AtomicU64,
 }
 
@@ -71,33 +71,33 @@ impl SlotWord {
     }
 
     /// By the pool, when the argument is written.
-    pub(super) fn offer(&self, number: u64) {
+    pub(crate) fn offer(&self, number: u64) {
         // Release: pairs with the Acquire in `claim`.
         self.word
             .store(word(number, State::Offered), Ordering::Release);
     }
 
     /// By the worker: may it run job `number`?
-    pub(super) fn claim(&self, number: u64) -> bool {
+    pub(crate) fn claim(&self, number: u64) -> bool {
         // Acquire: pairs with the Release in `offer`.
         self.change(number, State::Claimed)
     }
 
     /// By the pool: takes job `number` back. False when it has begun.
-    pub(super) fn withdraw(&self, number: u64) -> bool {
+    pub(crate) fn withdraw(&self, number: u64) -> bool {
         // Acquire: what the pool writes into the slot next comes after this.
         self.change(number, State::Withdrawn)
     }
 
     /// By the worker, when the result is written.
-    pub(super) fn answer(&self, number: u64) {
+    pub(crate) fn answer(&self, number: u64) {
         // Release: pairs with the Acquire in `look`.
         self.word
             .store(word(number, State::Answered), Ordering::Release);
     }
 
     /// The number and the state that the slot is in.
-    pub(super) fn look(&self) -> (u64, State) {
+    pub(crate) fn look(&self) -> (u64, State) {
         // Acquire: pairs with the Release in `answer` and `offer`.
         let word = self.word.load(Ordering::Acquire);
         let state = match word & 3 {

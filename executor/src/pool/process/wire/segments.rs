@@ -16,14 +16,17 @@ use postcard::{Error, Result};
 use std::cell::Cell;
 
 /// See the file head.
-pub(super) struct Segments<'de> {
+pub(in crate::pool::process) struct Segments<'de> {
     now: &'de [u8],
     later: std::slice::Iter<'de, &'de [u8]>,
     is_torn: &'de Cell<bool>,
 }
 
 impl<'de> Segments<'de> {
-    pub(super) fn new(segments: &'de [&'de [u8]], is_torn: &'de Cell<bool>) -> Segments<'de> {
+    pub(in crate::pool::process) fn new(
+        segments: &'de [&'de [u8]],
+        is_torn: &'de Cell<bool>,
+    ) -> Segments<'de> {
         Segments {
             now: &[],
             later: segments.iter(),

@@ -32,8 +32,8 @@
 use super::counted::Counted;
 use super::sealed::Sealed;
 use super::shared_bytes::SharedBytes;
-use super::sys;
 use super::view::View;
+use crate::pool::process::sys;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
@@ -45,20 +45,20 @@ use std::time::{Duration, Instant};
 const STOCK_BYTES: usize = 64 * 1024 * 1024 + 4096;
 
 /// And no more files.
-pub(super) const STOCK_FILES: usize = 8;
+pub(in crate::pool::process) const STOCK_FILES: usize = 8;
 
 /// A stock that was not used for so long goes back to the system.
-pub(super) const IDLE: Duration = Duration::from_secs(1);
+pub(in crate::pool::process) const IDLE: Duration = Duration::from_secs(1);
 
 /// The name of the next file.
 static NAMES: AtomicU64 = AtomicU64::new(1);
 
 /// How many pieces may go along with a payload: one message takes all.
-pub(super) const ALONG: usize = sys::FDS_PER_MESSAGE - 1;
+pub(in crate::pool::process) const ALONG: usize = sys::FDS_PER_MESSAGE - 1;
 
 /// What goes along with a payload: pieces of it that are files of their own.
 #[derive(Debug, Default)]
-pub(super) struct Along(Vec<(Arc<Sealed>, Place)>);
+pub(in crate::pool::process) struct Along(Vec<(Arc<Sealed>, Place)>);
 
 /// Which piece, as it stands in the message.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +71,7 @@ struct Place {
 }
 
 impl Along {
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::pool::process) fn len(&self) -> usize {
         let lengths = self.0.iter().map(|(_, place)| place.end - place.start);
         lengths.sum()
     }
@@ -79,19 +79,20 @@ impl Along {
 
 /// Where a long payload goes: an empty file in memory, or one that was used before. None: nowhere
 /// yet, it stays as bytes.
-pub(super) type Fresh<'stock> = dyn FnMut() -> io::Result<Option<Box<Memory>>> + 'stock;
+pub(in crate::pool::process) type Fresh<'stock> =
+    dyn FnMut() -> io::Result<Option<Box<Memory>>> + 'stock;
 
 /// For those who always take a new one.
-pub(super) fn new_memory() -> io::Result<Option<Box<Memory>>> {
+pub(in crate::pool::process) fn new_memory() -> io::Result<Option<Box<Memory>>> {
     Memory::new().map(Some)
 }
 
 /// A message's words: the job's number, the memory's name, and three for each piece that goes along.
-pub(super) type Words = [[u8; 8]; 2 + 3 * ALONG];
+pub(in crate::pool::process) type Words = [[u8; 8]; 2 + 3 * ALONG];
 
 /// See the file head.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(in crate::pool::process) struct Memory {
     file: Counted,
     /// Of what is in it.
     length: usize,
@@ -107,7 +108,7 @@ pub(super) struct Memory {
 
 impl Memory {
     /// An empty one.
-    pub(super) fn new() -> io::Result<Box<Memory>> {
+    pub(in crate::pool::process) fn new() -> io::Result<Box<Memory>> {
         let file = sys::memory(c"tatkal-payload")?;
         sys::seal(&file, libc::F_SEAL_SHRINK | libc::F_SEAL_SEAL)?;
         Ok(Box::new(Memory {
@@ -131,7 +132,7 @@ impl Memory {
     }
 
     /// Adds bytes to what is in it.
-    pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(in crate::pool::process) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let end = self.length + bytes.len();
         let viewed = self.view.as_ref().map_or(0, View::len);
         // Mapped as a whole, and only what has pages: a page fault costs more than a write does.
@@ -150,7 +151,7 @@ impl Memory {
     }
 
     /// Has these bytes go along in their own file, as if they were appended. False: they cannot.
-    pub(super) fn take_along(&mut self, bytes: &SharedBytes) -> bool {
+    pub(in crate::pool::process) fn take_along(&mut self, bytes: &SharedBytes) -> bool {
         if self.along.0.len() == ALONG {
             return false;
         }
@@ -167,19 +168,24 @@ impl Memory {
     }
 
     /// Of the payload, with what goes along.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::pool::process) fn len(&self) -> usize {
         self.length + self.along.len()
     }
 
     /// Takes out what goes along, when its receiver has it: to be dropped where nobody waits for
     /// that.
-    pub(super) fn take_out_along(&mut self) -> Along {
+    pub(in crate::pool::process) fn take_out_along(&mut self) -> Along {
         std::mem::take(&mut self.along)
     }
 
     /// Hands a descriptor of it over, for job `number`, and those of what goes along. Never waits:
     /// `WouldBlock`, when the channel is full.
-    pub(super) fn send(&self, channel: &OwnedFd, number: u64, wait: bool) -> io::Result<()> {
+    pub(in crate::pool::process) fn send(
+        &self,
+        channel: &OwnedFd,
+        number: u64,
+        wait: bool,
+    ) -> io::Result<()> {
         let mut words: Words = [[0; 8]; _];
         let mut count = 2;
         words[0] = number.to_ne_bytes();
@@ -199,12 +205,12 @@ impl Memory {
     }
 
     /// It may be dropped before its receiver has read it. Until it is put with the stock.
-    pub(super) fn lend(&mut self) {
+    pub(in crate::pool::process) fn lend(&mut self) {
         self.is_lent = true;
     }
 
     /// How much of the system's memory it has.
-    pub(super) fn size(&self) -> usize {
+    pub(in crate::pool::process) fn size(&self) -> usize {
         self.filled
     }
 }
@@ -220,7 +226,7 @@ impl Drop for Memory {
 
 /// Files to be used again.
 #[derive(Debug)]
-pub(super) struct Stock {
+pub(in crate::pool::process) struct Stock {
     // Boxed, as everywhere: a job carries its argument about.
     #[allow(clippy::vec_box)]
     files: Vec<Box<Memory>>,
@@ -232,7 +238,7 @@ pub(super) struct Stock {
 }
 
 impl Stock {
-    pub(super) fn new(maps: bool) -> Stock {
+    pub(in crate::pool::process) fn new(maps: bool) -> Stock {
         Stock {
             files: Vec::new(),
             bytes: 0,
@@ -242,7 +248,7 @@ impl Stock {
     }
 
     /// One that was used before: the last one.
-    pub(super) fn take(&mut self) -> Option<Box<Memory>> {
+    pub(in crate::pool::process) fn take(&mut self) -> Option<Box<Memory>> {
         let mut memory = self.files.pop()?;
         self.bytes -= memory.filled;
         memory.reuse(self.maps);
@@ -251,7 +257,11 @@ impl Stock {
 
     /// One that its receiver has read. Returns it if there is no place for it, to be dropped where
     /// nobody waits for that: its pages go back to the system.
-    pub(super) fn put(&mut self, mut memory: Box<Memory>, now: Instant) -> Option<Box<Memory>> {
+    pub(in crate::pool::process) fn put(
+        &mut self,
+        mut memory: Box<Memory>,
+        now: Instant,
+    ) -> Option<Box<Memory>> {
         debug_assert!(memory.along.0.is_empty());
         self.since = now;
         memory.is_lent = false;
@@ -264,21 +274,21 @@ impl Stock {
     }
 
     /// Is there room for so many bytes more, and for so many that will come as well?
-    pub(super) fn has_room(&self, to_come: usize, more: usize) -> bool {
+    pub(in crate::pool::process) fn has_room(&self, to_come: usize, more: usize) -> bool {
         self.files.len() < STOCK_FILES && self.bytes + to_come + more <= STOCK_BYTES
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::pool::process) fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
     /// When it is to be looked at next: it may be idle then.
-    pub(super) fn alarm(&self) -> Option<Instant> {
+    pub(in crate::pool::process) fn alarm(&self) -> Option<Instant> {
         (!self.is_empty()).then(|| self.since + IDLE)
     }
 
     /// Takes out what was not used for a while, to be dropped where nobody waits for that.
-    pub(super) fn take_idle(&mut self, now: Instant) -> Option<Stock> {
+    pub(in crate::pool::process) fn take_idle(&mut self, now: Instant) -> Option<Stock> {
         let idle = self.alarm().is_some_and(|alarm| alarm <= now);
         idle.then(|| std::mem::replace(self, Stock::new(self.maps)))
     }

@@ -12,7 +12,7 @@
 //! Cost      a system call, and one page fault for each page (16 at a time when reading), once.
 //! Source    mmap(2), memfd_create(2), F_ADD_SEALS in fcntl(2). Next: `sealed.rs`.
 
-use super::sys;
+use crate::pool::process::sys;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
@@ -21,7 +21,7 @@ use std::sync::atomic::{Ordering, compiler_fence};
 
 /// See the file head.
 #[derive(Debug)]
-pub(super) struct View {
+pub(in crate::pool::process) struct View {
     start: NonNull<u8>,
     length: usize,
 }
@@ -34,12 +34,12 @@ unsafe impl Sync for View {}
 impl View {
     /// To write to: `length` bytes, all of which the file has. Populated, so that writing meets no
     /// page fault.
-    pub(super) fn to_write(file: &File, length: usize) -> io::Result<View> {
+    pub(in crate::pool::process) fn to_write(file: &File, length: usize) -> io::Result<View> {
         View::new(file, length, sys::Access::Write)
     }
 
     /// To read at least `needed` bytes: as much of the file as there is, in proportion to that.
-    pub(super) fn to_read(file: &File, needed: usize) -> io::Result<View> {
+    pub(in crate::pool::process) fn to_read(file: &File, needed: usize) -> io::Result<View> {
         let there = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
         let length = there.min(needed.next_power_of_two());
         View::new(file, length.max(needed), sys::Access::Read)
@@ -55,12 +55,12 @@ impl View {
         Ok(View { start, length })
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::pool::process) fn len(&self) -> usize {
         self.length
     }
 
     /// Copies bytes in.
-    pub(super) fn copy_in(&mut self, at: usize, bytes: &[u8]) {
+    pub(in crate::pool::process) fn copy_in(&mut self, at: usize, bytes: &[u8]) {
         assert!(at + bytes.len() <= self.length, "outside of a view");
         // SAFETY: within the mapping (just checked), which `to_write` made: the others have no
         // `&mut`. By V1 its pages exist. No reference is made to them.
@@ -71,7 +71,11 @@ impl View {
     }
 
     /// A copy of the bytes from `from` to `end`.
-    pub(super) fn copy_out(&self, from: usize, end: usize) -> io::Result<Vec<u8>> {
+    pub(in crate::pool::process) fn copy_out(
+        &self,
+        from: usize,
+        end: usize,
+    ) -> io::Result<Vec<u8>> {
         let length = end.checked_sub(from).expect("a range");
         // SAFETY: `copy_to` writes all of the space.
         unsafe {

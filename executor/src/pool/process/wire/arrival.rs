@@ -10,15 +10,15 @@
 //! Holds     no length that another process states is believed before the kernel has confirmed it.
 //!           A wrong name, from a sender gone mad, brings the bytes of another payload of that
 //!           sender.
-//!           Next: `bell.rs`.
+//!           Next: `stream.rs`.
 
+use super::MAX_PAYLOAD;
 use super::counted::Counted;
 use super::memory::{STOCK_FILES, Words};
 use super::sealed::Sealed;
 use super::shared_bytes::SharedBytes;
-use super::sys;
 use super::view::View;
-use super::wire::MAX_PAYLOAD;
+use crate::pool::process::sys;
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -30,7 +30,7 @@ const STALE_MESSAGES: usize = 4096;
 
 /// See the file head.
 #[derive(Debug)]
-pub(super) struct Arrival {
+pub(in crate::pool::process) struct Arrival {
     place: Place,
     /// Of what is in the memory.
     length: usize,
@@ -55,17 +55,17 @@ enum Place {
 
 impl Arrival {
     /// How many bytes there are to decode: what came along is not.
-    pub(super) fn weight(&self) -> usize {
+    pub(in crate::pool::process) fn weight(&self) -> usize {
         self.length
     }
 
-    pub(super) fn has_along(&self) -> bool {
+    pub(in crate::pool::process) fn has_along(&self) -> bool {
         !self.along.borrow().is_empty()
     }
 
     /// What came along, and where it belongs: behind so many bytes of the rest. What is not sealed is
     /// copied.
-    pub(super) fn open_along(&self) -> io::Result<Vec<(usize, SharedBytes)>> {
+    pub(in crate::pool::process) fn open_along(&self) -> io::Result<Vec<(usize, SharedBytes)>> {
         let open = |Along {
                         at,
                         start,
@@ -85,7 +85,7 @@ impl Arrival {
     }
 
     /// A copy of the bytes of the memory from `from` on.
-    pub(super) fn read(&self, from: usize) -> io::Result<Vec<u8>> {
+    pub(in crate::pool::process) fn read(&self, from: usize) -> io::Result<Vec<u8>> {
         let from = from.min(self.length);
         match &self.place {
             Place::View(view) => view.copy_out(from, self.length),
@@ -101,7 +101,7 @@ impl Arrival {
     }
 
     /// A copy of the first bytes, at most so many.
-    pub(super) fn read_start(&self, most: usize) -> io::Result<Vec<u8>> {
+    pub(in crate::pool::process) fn read_start(&self, most: usize) -> io::Result<Vec<u8>> {
         let end = most.min(self.length);
         match &self.place {
             Place::View(view) => view.copy_out(0, end),
@@ -112,14 +112,14 @@ impl Arrival {
 
 /// A payload of either kind, taken in.
 #[derive(Debug)]
-pub(super) enum Incoming {
+pub(in crate::pool::process) enum Incoming {
     Bytes(Vec<u8>),
     Memory(Box<Arrival>),
 }
 
 impl Incoming {
     /// How many bytes there are to decode.
-    pub(super) fn weight(&self) -> usize {
+    pub(in crate::pool::process) fn weight(&self) -> usize {
         match self {
             Incoming::Bytes(bytes) => bytes.len(),
             Incoming::Memory(arrival) => arrival.weight(),
@@ -129,7 +129,7 @@ impl Incoming {
 
 /// The files of one sender that come again and again.
 #[derive(Debug)]
-pub(super) struct Views {
+pub(in crate::pool::process) struct Views {
     /// The last one used is last.
     named: Vec<(u64, Arc<View>)>,
     /// At most so many: as a rule the sender's stock.
@@ -146,14 +146,14 @@ impl Default for Views {
 
 impl Views {
     /// For a place where address space is limited.
-    pub(super) fn none() -> Views {
+    pub(in crate::pool::process) fn none() -> Views {
         let limit = 0;
         let named = Vec::new();
         Views { named, limit }
     }
 
     /// Takes what was handed over for job `number`, without waiting: it is there.
-    pub(super) fn receive(
+    pub(in crate::pool::process) fn receive(
         &mut self,
         channel: &OwnedFd,
         number: u64,
@@ -232,7 +232,7 @@ impl Views {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pool::process::memory::{Memory, Stock};
+    use crate::pool::process::wire::memory::{Memory, Stock};
     use std::os::unix::fs::FileExt;
     use std::time::Instant;
 

@@ -12,15 +12,15 @@
 //! Holds     all of a payload is used: what is left over would be somebody's lost data. A payload
 //!           is at most `MAX_PAYLOAD` long.
 //! Cost      a long `Vec<u8>` is copied once on each side, between it and the file in memory; any
-//!           other long value once more, by serde. Next: `entry.rs`.
+//!           other long value once more, by serde. Next: `board/bell.rs`.
 
 use super::arrival::Arrival;
-pub(super) use super::memory::{Fresh, new_memory};
-use super::panics::PanicText;
+pub(in crate::pool::process) use super::memory::{Fresh, new_memory};
 use super::segments::Segments;
 use super::shared_bytes::{SharedBytes, with_arrived};
 use super::stream::Stream;
-use super::wire::{BODY, Payload, check_length};
+use super::{BODY, Payload, check_length};
+use crate::pool::process::panics::PanicText;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::Any;
@@ -29,13 +29,13 @@ use std::io;
 
 /// A payload that arrived.
 #[derive(Clone, Copy)]
-pub(super) enum Arrived<'payload> {
+pub(in crate::pool::process) enum Arrived<'payload> {
     Bytes(&'payload [u8]),
     Memory(&'payload Arrival),
 }
 
 /// Turns a value into the bytes that cross, or says why it cannot be done.
-pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
+pub(in crate::pool::process) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
     let bytes = postcard::to_stdvec(value).map_err(|error| error.to_string())?;
     check_length(bytes.len())?;
     Ok(bytes)
@@ -43,7 +43,7 @@ pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, String> {
 
 /// Appends a value's bytes to others. After an error, or a panic of the value's own code, a part of
 /// them may be there.
-pub(super) fn encode_onto<T: Serialize + 'static>(
+pub(in crate::pool::process) fn encode_onto<T: Serialize + 'static>(
     value: &T,
     bytes: &mut Vec<u8>,
 ) -> Result<(), String> {
@@ -67,7 +67,7 @@ impl Extend<u8> for Onto<'_> {
 }
 
 /// Turns bytes back into a value.
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+pub(in crate::pool::process) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
         Ok((_, rest)) => Err(format!("{} bytes are left over", rest.len())),
@@ -76,7 +76,7 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 }
 
 /// Turns a value into what crosses.
-pub(super) fn pack<T: Serialize + 'static>(
+pub(in crate::pool::process) fn pack<T: Serialize + 'static>(
     value: &T,
     fresh: &mut Fresh<'_>,
 ) -> Result<Payload, String> {
@@ -92,7 +92,10 @@ pub(super) fn pack<T: Serialize + 'static>(
 }
 
 /// Puts bytes into the form in which they cross.
-pub(super) fn carry(bytes: Vec<u8>, fresh: &mut Fresh<'_>) -> Result<Payload, String> {
+pub(in crate::pool::process) fn carry(
+    bytes: Vec<u8>,
+    fresh: &mut Fresh<'_>,
+) -> Result<Payload, String> {
     match bytes.len() <= BODY {
         true => Ok(Payload::Bytes(bytes)),
         false => pack_long(&[&bytes], fresh),
@@ -113,7 +116,9 @@ fn pack_long(parts: &[&[u8]], fresh: &mut Fresh<'_>) -> Result<Payload, String> 
 }
 
 /// Turns what crossed back into a value.
-pub(super) fn unpack<T: DeserializeOwned + 'static>(payload: Arrived<'_>) -> Result<T, String> {
+pub(in crate::pool::process) fn unpack<T: DeserializeOwned + 'static>(
+    payload: Arrived<'_>,
+) -> Result<T, String> {
     if let Arrived::Memory(memory) = payload
         && memory.has_along()
     {
@@ -229,7 +234,7 @@ impl Length {
 }
 
 /// How a panic in an encoder or a decoder is reported: as the reason why the crossing failed.
-pub(super) fn panicked((message, place, _): &PanicText) -> String {
+pub(in crate::pool::process) fn panicked((message, place, _): &PanicText) -> String {
     match place {
         Some(place) => format!("it panicked at {place}: {message}"),
         None => format!("it panicked: {message}"),
@@ -239,9 +244,9 @@ pub(super) fn panicked((message, place, _): &PanicText) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pool::process::arrival::Views;
-    use crate::pool::process::memory::Memory;
     use crate::pool::process::sys;
+    use crate::pool::process::wire::arrival::Views;
+    use crate::pool::process::wire::memory::Memory;
 
     /// What the receiver finds.
     fn arrival(memory: &Memory) -> Arrival {

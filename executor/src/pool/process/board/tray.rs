@@ -27,14 +27,14 @@
 //! Cost      an item: one atomic change of a line that is the worker's, and the copy of its result.
 //!           Next: `scene.rs`.
 
-use super::wire::BODY;
+use crate::pool::process::wire::BODY;
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// See the file head.
 #[derive(Debug)]
 #[repr(C)]
-pub(super) struct Tray {
+pub(in crate::pool::process) struct Tray {
     /// From the highest bit: 32 of the job's number, STOP, how many of its items have begun.
     progress: AtomicU64,
     /// How many bytes are here.
@@ -50,11 +50,11 @@ const CUT_TRIES: usize = 8;
 
 /// What is there of a job.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Leftover {
+pub(in crate::pool::process) struct Leftover {
     /// How many items had begun.
-    pub(super) begun: usize,
+    pub(in crate::pool::process) begun: usize,
     /// The results.
-    pub(super) bytes: Vec<u8>,
+    pub(in crate::pool::process) bytes: Vec<u8>,
 }
 
 impl Default for Tray {
@@ -71,7 +71,7 @@ impl Tray {
     // ---- the worker's side ------------------------------------------------------------------
 
     /// It is at job `number` now, and nothing is here.
-    pub(super) fn begin(&self, number: u64) {
+    pub(in crate::pool::process) fn begin(&self, number: u64) {
         // In this order: the former job's results must not be taken for this one's (Y3).
         self.kept.store(0, Ordering::Release);
         self.progress.store(number << 32, Ordering::Release);
@@ -79,7 +79,7 @@ impl Tray {
     }
 
     /// Claims the next item. False: no further one is to begin.
-    pub(super) fn claim(&self) -> bool {
+    pub(in crate::pool::process) fn claim(&self) -> bool {
         let word = self.progress.load(Ordering::Relaxed);
         // Release: the result before this item is here (Y2). It fails when STOP has just come.
         word & STOP == 0
@@ -90,7 +90,7 @@ impl Tray {
     }
 
     /// Puts a result here, unless more than `most` bytes would be here then.
-    pub(super) fn keep(&self, result: &[u8], most: usize) -> bool {
+    pub(in crate::pool::process) fn keep(&self, result: &[u8], most: usize) -> bool {
         let kept = self.kept.load(Ordering::Relaxed) as usize;
         if kept + result.len() > most.min(BODY) {
             return false;
@@ -108,7 +108,7 @@ impl Tray {
     }
 
     /// Appends what is here.
-    pub(super) fn append_to(&self, bytes: &mut Vec<u8>) {
+    pub(in crate::pool::process) fn append_to(&self, bytes: &mut Vec<u8>) {
         let kept = (self.kept.load(Ordering::Acquire) as usize).min(BODY); // Y2, Y4
         bytes.reserve(kept);
         // SAFETY: `kept` bytes are here, and the vector has room for as many. Nobody writes those
@@ -125,7 +125,7 @@ impl Tray {
 
     /// Job `number` is to begin no further item. How many it has begun; `None` when it has begun
     /// none, or the worker is not at that job, and then nothing has changed.
-    pub(super) fn cut(&self, number: u64) -> Option<usize> {
+    pub(in crate::pool::process) fn cut(&self, number: u64) -> Option<usize> {
         // As often as a worker could get in between that goes on; one gone mad could for ever (Y4).
         (0..CUT_TRIES).find_map(|_| {
             let word = self.progress.load(Ordering::Relaxed);
@@ -138,7 +138,7 @@ impl Tray {
     }
 
     /// What is here of job `number`; nothing when the worker is not at it.
-    pub(super) fn left(&self, number: u64) -> Leftover {
+    pub(in crate::pool::process) fn left(&self, number: u64) -> Leftover {
         let mut bytes = Vec::new();
         self.append_to(&mut bytes);
         fence(Ordering::Acquire); // Y3: pairs with the one in `begin`

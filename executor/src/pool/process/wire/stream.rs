@@ -14,7 +14,7 @@
 
 use super::memory::{Fresh, Memory};
 use super::shared_bytes::{SHARE, offered};
-use super::wire::{BODY, Payload, check_length};
+use super::{BODY, Payload, check_length};
 use postcard::ser_flavors::Flavor;
 use postcard::{Error, Result};
 
@@ -25,7 +25,7 @@ const WINDOW: usize = 64 * 1024;
 const SMALL: usize = 128;
 
 /// See the file head.
-pub(super) struct Stream<'stream, 'stock> {
+pub(in crate::pool::process) struct Stream<'stream, 'stock> {
     window: Vec<u8>,
     memory: Option<Box<Memory>>,
     fresh: &'stream mut Fresh<'stock>,
@@ -36,7 +36,7 @@ pub(super) struct Stream<'stream, 'stock> {
 }
 
 impl<'stream, 'stock> Stream<'stream, 'stock> {
-    pub(super) fn new(
+    pub(in crate::pool::process) fn new(
         fresh: &'stream mut Fresh<'stock>,
         trouble: &'stream mut Option<String>,
     ) -> Stream<'stream, 'stock> {

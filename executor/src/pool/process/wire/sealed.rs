@@ -35,7 +35,7 @@
 //! Source    memfd_create(2), F_ADD_SEALS in fcntl(2). Next: `shared_bytes.rs`.
 
 use super::counted::Counted;
-use super::sys::{self, Access};
+use crate::pool::process::sys::{self, Access};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -50,7 +50,7 @@ const NEEDED: libc::c_int = libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK;
 
 /// See the file head.
 #[derive(Debug)]
-pub(super) struct Sealed {
+pub(in crate::pool::process) struct Sealed {
     file: Option<Counted>,
     start: NonNull<u8>,
     length: usize,
@@ -63,7 +63,7 @@ unsafe impl Sync for Sealed {}
 
 impl Sealed {
     /// A new file with these bytes, at least one.
-    pub(super) fn of(bytes: &[u8]) -> io::Result<Sealed> {
+    pub(in crate::pool::process) fn of(bytes: &[u8]) -> io::Result<Sealed> {
         let file = sys::memory(c"tatkal-shared")?;
         let file = Counted::new(file);
         let mut at = 0;
@@ -77,7 +77,7 @@ impl Sealed {
     /// A new file of `length` bytes (zeros, and at least one) that `fill` writes where they are. An
     /// error: `fill` was not called. When the system will not seal the file (it may be that a device
     /// still has its pages), they are there as a vector.
-    pub(super) fn filled(
+    pub(in crate::pool::process) fn filled(
         length: usize,
         fill: impl FnOnce(&mut [u8]),
     ) -> io::Result<Result<Sealed, Vec<u8>>> {
@@ -106,7 +106,7 @@ impl Sealed {
 
     /// A file that was received, which must have `length` bytes, at least one. When it is not sealed,
     /// or cannot be mapped, it is given back: it can only be read.
-    pub(super) fn open(file: Counted, length: usize) -> Result<Sealed, Counted> {
+    pub(in crate::pool::process) fn open(file: Counted, length: usize) -> Result<Sealed, Counted> {
         match Sealed::map(file.file(), length) {
             Ok(start) => Ok(Sealed {
                 file: Counted::may_wait().then_some(file),
@@ -126,18 +126,18 @@ impl Sealed {
         sys::map(file, length, Access::ReadPrivate)
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(in crate::pool::process) fn bytes(&self) -> &[u8] {
         // SAFETY: Z1; mapped until `self` is dropped.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
     }
 
     /// The file, if it can go to another process.
-    pub(super) fn file(&self) -> Option<&File> {
+    pub(in crate::pool::process) fn file(&self) -> Option<&File> {
         self.file.as_ref().map(Counted::file)
     }
 
     /// Where in it do these bytes lie, if they do?
-    pub(super) fn offset_of(&self, bytes: &[u8]) -> Option<usize> {
+    pub(in crate::pool::process) fn offset_of(&self, bytes: &[u8]) -> Option<usize> {
         let offset = bytes
             .as_ptr()
             .addr()

@@ -28,14 +28,14 @@
 //!           Problems (SODA 1990): who looks on for as long as the sleep would cost pays at most twice.
 //!           Next: `slot.rs`.
 
-use super::sys;
+use crate::pool::process::sys;
 use std::cell::Cell;
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// What it costs to go to sleep and be woken, and so how long it is worth looking on.
-pub(super) const LIMIT: Duration = Duration::from_micros(50);
+pub(in crate::pool::process) const LIMIT: Duration = Duration::from_micros(50);
 
 /// A job that comes so soon after an answer would have been seen, had the worker looked on: what
 /// came later than `LIMIT` is the waking of both sides.
@@ -47,22 +47,22 @@ const PAUSES: u32 = 8;
 /// Where a side ran last: the number of its CPU and one, or 0, when nobody is to look on for it.
 #[derive(Debug, Default)]
 #[repr(transparent)]
-pub(super) struct Place(AtomicU32);
+pub(in crate::pool::process) struct Place(AtomicU32);
 
 impl Place {
     /// By the side itself: it is here.
-    pub(super) fn note(&self) {
+    pub(in crate::pool::process) fn note(&self) {
         // Relaxed, everywhere: a hint.
         self.0.store(here(), Ordering::Relaxed);
     }
 
     /// By the side itself: nobody is to look on for it.
-    pub(super) fn leave(&self) {
+    pub(in crate::pool::process) fn leave(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
 
     /// By the other side: is it on another CPU than this thread?
-    pub(super) fn is_elsewhere(&self) -> bool {
+    pub(in crate::pool::process) fn is_elsewhere(&self) -> bool {
         let place = self.0.load(Ordering::Relaxed);
         place != 0 && place != here()
     }
@@ -73,7 +73,7 @@ fn here() -> u32 {
 }
 
 /// Looks on until it is over, for `LIMIT` at most.
-pub(super) fn look_on(mut is_over: impl FnMut() -> bool) {
+pub(in crate::pool::process) fn look_on(mut is_over: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !is_over() && begin.elapsed() < LIMIT {
         (0..PAUSES).for_each(|_| spin_loop());
@@ -82,13 +82,13 @@ pub(super) fn look_on(mut is_over: impl FnMut() -> bool) {
 
 /// By a worker: do its jobs come soon, one after the other?
 #[derive(Debug)]
-pub(super) struct Habit {
+pub(in crate::pool::process) struct Habit {
     idle_since: Cell<Instant>,
     is_quick: Cell<bool>,
 }
 
 impl Habit {
-    pub(super) fn new() -> Habit {
+    pub(in crate::pool::process) fn new() -> Habit {
         Habit {
             idle_since: Cell::new(Instant::now()),
             is_quick: Cell::new(false),
@@ -96,18 +96,18 @@ impl Habit {
     }
 
     /// A job begins.
-    pub(super) fn begin(&self, now: Instant) {
+    pub(in crate::pool::process) fn begin(&self, now: Instant) {
         let idle = now.saturating_duration_since(self.idle_since.get());
         self.is_quick.set(idle < SOON);
     }
 
     /// It ends.
-    pub(super) fn end(&self, now: Instant) {
+    pub(in crate::pool::process) fn end(&self, now: Instant) {
         self.idle_since.set(now);
     }
 
     /// Is it worth looking on? Once: the next job decides anew.
-    pub(super) fn take(&self) -> bool {
+    pub(in crate::pool::process) fn take(&self) -> bool {
         self.is_quick.take()
     }
 }

@@ -15,21 +15,21 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// One of them.
 #[derive(Debug)]
-pub(super) struct Counted(File);
+pub(in crate::pool::process) struct Counted(File);
 
 impl Counted {
-    pub(super) fn new(file: OwnedFd) -> Counted {
+    pub(in crate::pool::process) fn new(file: OwnedFd) -> Counted {
         // Relaxed, as everywhere: it is a number, and near enough.
         COUNT.fetch_add(1, Ordering::Relaxed);
         Counted(File::from(file))
     }
 
-    pub(super) fn file(&self) -> &File {
+    pub(in crate::pool::process) fn file(&self) -> &File {
         &self.0
     }
 
     /// May one more be open only to wait?
-    pub(super) fn may_wait() -> bool {
+    pub(in crate::pool::process) fn may_wait() -> bool {
         COUNT.load(Ordering::Relaxed) < WAITING
     }
 }

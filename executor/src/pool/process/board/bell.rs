@@ -25,12 +25,12 @@ use crate::sync::atomic::{AtomicU32, Ordering, fence};
 
 /// Nobody has to be woken. Not 0: the commonest thing that a program writes where it should not are
 /// zeros, and they would be a ring too few. (Anything else is a `who` that does not exist.)
-pub(super) const NOBODY: u32 = 0x6e6f_6f6e;
+pub(crate) const NOBODY: u32 = 0x6e6f_6f6e;
 
 /// See the file head.
 #[derive(Debug)]
 #[repr(transparent)]
-pub(super) struct Bell {
+pub(crate) struct Bell {
     word: AtomicU32,
 }
 
@@ -44,7 +44,7 @@ impl Bell {
     }
 
     /// s1, s2: `who` is about to sleep. The caller looks for work after this, and then sleeps.
-    pub(super) fn arm(&self, who: u32) {
+    pub(crate) fn arm(&self, who: u32) {
         // Relaxed: the fence orders it before the look.
         self.word.store(who, Ordering::Relaxed);
         // SeqCst: the file head's proof.
@@ -52,7 +52,7 @@ impl Bell {
     }
 
     /// As `arm`, unless somebody is to be rung for already: he is told, and looks.
-    pub(super) fn arm_if_nobody(&self, who: u32) {
+    pub(crate) fn arm_if_nobody(&self, who: u32) {
         // Relaxed, both: as in `arm`.
         let (order, failure) = (Ordering::Relaxed, Ordering::Relaxed);
         let _ = self.word.compare_exchange(NOBODY, who, order, failure);
@@ -62,13 +62,13 @@ impl Bell {
     }
 
     /// The sleeper is awake, and looks before it sleeps again.
-    pub(super) fn disarm(&self) {
+    pub(crate) fn disarm(&self) {
         // Relaxed: a ring that is lost by this would have told of work that the look finds.
         self.word.store(NOBODY, Ordering::Relaxed);
     }
 
     /// p2, p3: work was published. Returns whom the caller has to wake, or `NOBODY`.
-    pub(super) fn ring(&self) -> u32 {
+    pub(crate) fn ring(&self) -> u32 {
         // SeqCst: the file head's proof.
         fence(Ordering::SeqCst);
         // Relaxed: the fence orders it after the publication. The load spares the common case,
@@ -81,7 +81,7 @@ impl Bell {
 
     /// Is the bell still armed? What a sleeper asks that sleeps on the word itself.
     #[cfg(not(loom))]
-    pub(super) fn word(&self) -> &AtomicU32 {
+    pub(crate) fn word(&self) -> &AtomicU32 {
         &self.word
     }
 }

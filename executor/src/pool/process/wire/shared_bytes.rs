@@ -5,7 +5,7 @@
 
 mod crossing;
 
-pub(super) use crossing::{offered, with_arrived};
+pub(in crate::pool::process) use crossing::{offered, with_arrived};
 
 use super::counted::Counted;
 use super::sealed::Sealed;
@@ -16,7 +16,7 @@ use std::ops::{Bound, Deref, RangeBounds};
 use std::sync::{Arc, OnceLock};
 
 /// Shorter bytes are copied: the system calls that a file costs, and its new pages, would take longer.
-pub(super) const SHARE: usize = 256 * 1024;
+pub(in crate::pool::process) const SHARE: usize = 256 * 1024;
 
 /// Bytes that a [`ProcessPool`](crate::ProcessPool) hands from process to process without copying
 /// them.
@@ -175,7 +175,7 @@ impl SharedBytes {
     }
 
     /// All of a file.
-    pub(super) fn of(sealed: Arc<Sealed>) -> SharedBytes {
+    pub(in crate::pool::process) fn of(sealed: Arc<Sealed>) -> SharedBytes {
         let end = sealed.bytes().len();
         let store = Store::Sealed(sealed);
         SharedBytes {
@@ -186,7 +186,7 @@ impl SharedBytes {
     }
 
     /// The file, and where in it they are; made now, if need be. None: they have to be copied.
-    pub(super) fn file(&self) -> Option<(Arc<Sealed>, usize)> {
+    pub(in crate::pool::process) fn file(&self) -> Option<(Arc<Sealed>, usize)> {
         let sealed = match &self.store {
             Store::Sealed(sealed) => sealed.clone(),
             Store::Own(own) => match own.sealed.get() {
