@@ -26,7 +26,8 @@ use std::iter::Sum;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct WorkerMetrics {
-    /// Polls of tasks.
+    /// Polls of tasks. With several workers one counts when it is over, so a task may be joined
+    /// before its last poll counts.
     pub polls: u64,
     /// Times it went to sleep.
     pub parks: u64,
