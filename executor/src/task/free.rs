@@ -13,7 +13,9 @@
 //! pool, when their handle was dropped. Given back in batches, the line stays for a batch.
 //!
 //! Owns      per thread a list of dead cells, which runs through the cells themselves.
-//! Holds     at most BATCH cells of at most LARGEST bytes per thread; none while it sleeps.
+//! Holds     per thread BATCH cells of LARGEST bytes at most, 32 KiB; none while it sleeps for want of
+//!           work. (A job or task that blocks its thread keeps them there for as long. Threads that are
+//!           not workers keep none: nothing would tell them to free it. See `is_from_elsewhere`.)
 //! Cost      later: four plain writes. Measured on 2 CPUs: two threads that free boxes of a third
 //!           take 93 ns for each box, in batches of 16 56, of 64 30 to 37.
 //! Rejected  giving the cells back to the spawning thread, for its next tasks: an allocator of our
@@ -117,6 +119,7 @@ impl Drop for List {
 mod tests {
     use super::*;
     use std::alloc::alloc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn len() -> usize {
         DEAD.with(|list| list.len.get())
@@ -144,5 +147,37 @@ mod tests {
         free_now();
         assert_eq!(len(), 0, "before a sleep");
         free(LARGEST); // for the end of the thread
+    }
+
+    static WITHOUT_LIST: AtomicUsize = AtomicUsize::new(0);
+
+    /// A destructor of a thread-local that frees a task.
+    struct Late;
+
+    impl Drop for Late {
+        fn drop(&mut self) {
+            let gone = DEAD.try_with(|_| ()).is_err();
+            WITHOUT_LIST.fetch_add(usize::from(gone), Ordering::Relaxed);
+            let layout = Layout::new::<[Dead; 2]>();
+            // SAFETY: as above.
+            unsafe { free_later(NonNull::new(alloc(layout)).unwrap(), layout) };
+        }
+    }
+
+    /// The sanitizers, as above, see what becomes of it.
+    #[test]
+    fn a_thread_frees_at_its_end_before_its_list_is_gone_and_after() {
+        thread_local! {
+            static EARLIER: Late = const { Late };
+            static LATER: Late = const { Late };
+        }
+        let thread = std::thread::spawn(|| {
+            EARLIER.with(|_| ());
+            DEAD.with(|_| ());
+            LATER.with(|_| ());
+        });
+        thread.join().unwrap();
+        // They go in order, or against it: the list is between.
+        assert_eq!(WITHOUT_LIST.load(Ordering::Relaxed), 1);
     }
 }
