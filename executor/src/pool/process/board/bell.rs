@@ -61,9 +61,13 @@ impl Bell {
         fence(Ordering::SeqCst);
     }
 
-    /// The sleeper is awake, and looks before it sleeps again.
+    /// The sleeper is awake, and arms again and looks before it sleeps; or somebody else does so in
+    /// its place, and it sleeps on.
     pub(crate) fn disarm(&self) {
-        // Relaxed: a ring that is lost by this would have told of work that the look finds.
+        // Relaxed: a ring may be lost by this, even one that comes before whatever made the caller
+        // disarm (relaxed reads and writes may pass each other). But then p3 found NOBODY, and not
+        // what the next arming left there: so p2 comes before the fence of that arming, and the look
+        // after it sees p1. An Acquire would forbid nothing that does harm.
         self.word.store(NOBODY, Ordering::Relaxed);
     }
 
