@@ -297,3 +297,41 @@ fn a_loop_that_watches_nothing_hears_of_the_first_socket_of_another_thread() {
         }
     }
 }
+
+/// Sockets that come, speak and go, and timers, of a thread that does not drive: each of them finds
+/// the loop asleep with nothing to watch, or on its way there, or just out of it.
+#[test]
+fn a_loop_that_watches_nothing_again_and_again_hears_of_whatever_is_new() {
+    let builders = [
+        Runtime::builder,
+        || Runtime::builder().worker_threads(1),
+        || Runtime::builder().worker_threads(3),
+    ];
+    for (backend, builder) in BACKENDS
+        .into_iter()
+        .zip([builders; 2])
+        .flat_map(|(backend, builders)| builders.map(|builder| (backend, builder)))
+    {
+        let runtime = builder().backend(backend).build().unwrap();
+        let handle = runtime.handle();
+        let job = runtime.spawn_blocking(move || {
+            for round in 0..200_u8 {
+                handle.block_on(async {
+                    if round % 3 == 0 {
+                        sleep(MS / 20).await;
+                    }
+                    let (mut near, mut far) = UnixStream::pair().unwrap();
+                    let mut byte = [0];
+                    let (read, written) = zip(far.read(&mut byte), near.write(&[round])).await;
+                    assert_eq!((read.unwrap(), written.unwrap(), byte), (1, 1, [round]));
+                });
+                if round % 7 == 0 {
+                    std::thread::sleep(MS / 10);
+                }
+                let task = handle.spawn(async move { round });
+                assert_eq!(task.join().unwrap(), round);
+            }
+        });
+        runtime.block_on(job).unwrap();
+    }
+}
