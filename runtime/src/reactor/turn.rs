@@ -142,3 +142,116 @@ impl Drop for Reactor {
         self.unparker.registry.close(&mut Wakes::default());
     }
 }
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::super::interest::Interest;
+    use super::super::poller::{Arming, Selector, Token};
+    use super::*;
+    use crate::sync::atomic::{AtomicUsize, Ordering};
+    use std::os::fd::{AsFd, BorrowedFd};
+    use std::time::Duration;
+
+    /// An OS that says of each source at once that it is writable, once.
+    struct Says {
+        said: AtomicUsize,
+        bell: Waker,
+    }
+
+    impl Selector for Says {
+        fn arming(&self) -> Arming {
+            Arming::Edge
+        }
+
+        fn register(&self, _: BorrowedFd<'_>, _: Token) -> io::Result<()> {
+            self.said.fetch_add(1, Ordering::Relaxed);
+            self.ring();
+            Ok(())
+        }
+
+        fn rearm(&self, _: BorrowedFd<'_>, _: Token, _: Interest) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn deregister(&self, _: BorrowedFd<'_>) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn ring(&self) {
+            self.bell.wake_by_ref();
+        }
+    }
+
+    /// The half that listens: ended by what is said as by the bell.
+    struct Hears(Parker);
+
+    impl poller::Wait for Hears {
+        fn wait(&mut self, limit: Limit, _: &mut Vec<Event>) -> io::Result<()> {
+            match limit {
+                Limit::Forever => self.0.park(),
+                _ => _ = self.0.park_timeout(Duration::ZERO),
+            }
+            Ok(())
+        }
+    }
+
+    fn reactor() -> (Reactor, Arc<Says>) {
+        let (hears, parker) = (Parker::new(), Parker::new());
+        let says = Arc::new(Says {
+            said: AtomicUsize::new(0),
+            bell: hears.unparker(),
+        });
+        let reactor = Reactor {
+            unparker: Arc::new(Unparker {
+                word: UnparkWord::new(),
+                registry: Arc::new(Registry::new(says.clone(), parker.unparker())),
+            }),
+            wait: Box::new(Hears(hears)),
+            parker,
+            events: Vec::new(),
+            doubts: Doubts::default(),
+        };
+        (reactor, says)
+    }
+
+    fn all_is_heard_of(opens: bool) {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(move || {
+            let (mut reactor, says) = reactor();
+            let work = Arc::new(AtomicUsize::new(0));
+            let opener = opens.then(|| {
+                let registry = reactor.registry().clone();
+                loom::thread::spawn(move || registry.register(io::stdin().as_fd()).unwrap())
+            });
+            let waker = loom::thread::spawn({
+                let (unparker, work) = (reactor.unparker(), work.clone());
+                move || {
+                    work.store(1, Ordering::Relaxed);
+                    unparker.wake();
+                }
+            });
+            let all = 1 + usize::from(opens);
+            // Ends only if no sleep of either kind is deaf to what ends it.
+            while work.load(Ordering::Relaxed) + says.said.load(Ordering::Relaxed) < all {
+                reactor.turn(Limit::Forever, &mut Wakes::default());
+            }
+            waker.join().unwrap();
+            if let Some(opener) = opener {
+                let registration = opener.join().unwrap();
+                registration.deregister(io::stdin().as_fd());
+            }
+        });
+    }
+
+    #[test]
+    fn a_token_is_heard_of_by_who_watches_nothing() {
+        all_is_heard_of(false);
+    }
+
+    /// The one may end the sleep that the other would have ended, and a deaf one becomes another.
+    #[test]
+    fn a_token_and_a_first_source_are_both_heard_of() {
+        all_is_heard_of(true);
+    }
+}
