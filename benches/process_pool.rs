@@ -27,7 +27,7 @@ use tatkal::{
     Executor, ForkServer, ProcessPool, SharedBytes, as_completed, block_on, sleep, spawn_local,
 };
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 9;
 const WORKERS: usize = 2;
 const JOBS: u64 = 10_000;
 const ITEMS: u64 = 100_000;
