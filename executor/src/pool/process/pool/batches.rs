@@ -44,7 +44,7 @@ const FULL: usize = BODY / 2;
 
 /// How many items are in flight for each worker, when they are short: four parcels of the size that
 /// items which do nothing get.
-const WINDOW_PER_WORKER: usize = 1024;
+const WINDOW_PER_WORKER: usize = 4096;
 
 /// How many parcels are in flight for each worker: one that it is at, one behind, and those whose
 /// results are on their way.
