@@ -1,7 +1,7 @@
 //! The smallest executor: `submit` runs the job before it returns. The baseline of every table.
 //!
 //! The job is the same cell with the same handle as in every other mode, so that a panic reaches
-//! the handle here too. Next: `thread.rs`.
+//! the handle here too. Next: `thread/`.
 
 use super::executor::{Executor, Portable, Shutdown, refuse_captures};
 use crate::budget;
