@@ -2,7 +2,7 @@
 //!
 //! Next: nothing; `pool.rs`, which it goes with, came before.
 
-use super::entry::Entry;
+use super::entry::{Entry, Single};
 use super::panics::catch;
 use super::policy::{Initializer, OnDeath, Rules, Terms};
 use super::pool::ProcessPool;
@@ -162,7 +162,7 @@ impl ProcessPoolBuilder {
         match catch(|| encode(&argument)) {
             Ok(Ok(bytes)) => {
                 self.rules.initializer = Some(Initializer {
-                    entry: Entry::of::<F, A, ()>(&function).address(),
+                    entry: Entry::of::<Single<F, A, ()>>(&function).address(),
                     argument: bytes.into(),
                     terms: Terms::default(),
                 });

@@ -5,18 +5,18 @@
 //!   Entry::of(&function) ── address ──────>  Entry::at(address)? ── entry.run(argument) ──> reply
 //! ```
 //!
-//! A function cannot be sent, but it need not be: the worker has it already. For every function,
-//! argument type and result type the compiler makes one `Entry` in the program's constants; its
-//! address is the same on both sides of a fork. The worker never jumps to a number that it was
-//! sent: it checks that the number lies where constants can lie and that the magic word stands
-//! there, and then calls the pointer that stands beside it in its own memory.
+//! A function cannot be sent, but it need not be: the worker has it already. For every [`Body`] (what
+//! is done with which function, argument type and result type) the compiler makes one `Entry` in the
+//! program's constants; its address is the same on both sides of a fork. The worker never jumps to a
+//! number that it was sent: it checks that the number lies where constants can lie and that the magic
+//! word stands there, and then calls the pointer that stands beside it in its own memory.
 //!
 //! Only functions without state can cross like this: function items and closures that capture
 //! nothing. That is `size_of::<F>() == 0`, checked at compile time, and `F: Copy` because the
 //! worker makes its own.
 //!
-//! Holds     E1 an `Entry` is made only from a value of `F`, so that there is one to make another
-//!           of; E2 nothing that a job's code does unwinds out of `run`.
+//! Holds     E1 the entry of a body is given out only for a value of its function, so that there is
+//!           one to make another of; E2 nothing that a job's code does unwinds out of `run`.
 //! Assumes   that a value without size says nothing about its process. (A closure can capture a
 //!           token of size zero; what such a token promises must hold in the workers too.)
 //! Rejected  the function's own address, alone: a wrong one would be called. A table of registered
@@ -28,6 +28,7 @@ use super::image::Images;
 use super::panics::{PanicText, catch};
 use super::wire::codec::{Arrived, Fresh, carry, pack, panicked, unpack};
 use super::wire::{Kind, Payload};
+use crate::pool::executor::refuse_captures;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
@@ -36,7 +37,22 @@ use std::ptr::NonNull;
 /// Stands at the start of every `Entry` and hardly anywhere else.
 const MAGIC: u64 = 0xf0e1_7a7c_a15e_ed5d;
 
-/// The constant that stands for one function with its argument and result types.
+/// What the worker does for a job. A type, so that there is a constant for each.
+pub(super) trait Body: 'static {
+    /// The function of the job, whose type is all there is of it.
+    type Function: Copy + 'static;
+
+    /// Decodes the argument, calls the function, encodes the result. The scene is told how far it is.
+    /// Does not unwind (E2).
+    fn run(
+        function: Self::Function,
+        argument: Arrived<'_>,
+        scene: &Scene,
+        fresh: &mut Fresh<'_>,
+    ) -> Reply;
+}
+
+/// The constant that stands for one body.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Entry {
@@ -52,21 +68,16 @@ pub(super) struct Reply {
 }
 
 impl Entry {
-    /// For a constant. Its `run` holds E2, and it is given out only for a value of the function (E1).
-    pub(super) const fn new(run: fn(Arrived<'_>, &Scene, &mut Fresh<'_>) -> Reply) -> Entry {
-        Entry { magic: MAGIC, run }
-    }
-
-    /// The entry of `function`.
-    pub(super) fn of<F, A, R>(function: &F) -> &'static Entry
-    where
-        F: Fn(A) -> R + Copy + 'static,
-        A: DeserializeOwned + 'static,
-        R: Serialize + 'static,
-    {
+    /// The entry of the body that runs `function`.
+    pub(super) fn of<B: Body>(function: &B::Function) -> &'static Entry {
         // The reference is the evidence for E1; a value of no size has nothing to read.
         let _ = function;
-        Code::<F, A, R>::ENTRY
+        const {
+            &Entry {
+                magic: MAGIC,
+                run: begin::<B>,
+            }
+        }
     }
 
     /// What is sent.
@@ -89,68 +100,49 @@ impl Entry {
         (magic == MAGIC).then(|| unsafe { &*entry })
     }
 
-    /// Runs the job: decodes the argument, calls the function, encodes the result.
-    /// The scene is told how far it is.
+    /// Runs the job.
     pub(super) fn run(&self, argument: Arrived<'_>, scene: &Scene, fresh: &mut Fresh<'_>) -> Reply {
         (self.run)(argument, scene, fresh)
     }
 }
 
-/// One type per function, argument and result type: the place for its constant.
-struct Code<F, A, R>(PhantomData<(F, A, R)>);
-
-impl<F, A, R> Code<F, A, R>
-where
-    F: Fn(A) -> R + Copy + 'static,
-    A: DeserializeOwned + 'static,
-    R: Serialize + 'static,
-{
-    const ENTRY: &'static Entry = &Entry::new(run::<F, A, R>);
+/// Begins a job, in the worker. Private: reached only through an `Entry` (E1).
+fn begin<B: Body>(argument: Arrived<'_>, scene: &Scene, fresh: &mut Fresh<'_>) -> Reply {
+    refuse_captures::<B::Function>();
+    // SAFETY: the function has no size, so there is nothing to read and any aligned pointer will do.
+    // There is a value of it in the process that sent the job (E1), and it is Copy: this is another
+    // one, in a copy of that process.
+    let function = unsafe { NonNull::<B::Function>::dangling().read() };
+    B::run(function, argument, scene, fresh)
 }
 
-/// The body of every job, in the worker. Private: reached only through an `Entry` (E1).
-fn run<F, A, R>(argument: Arrived<'_>, scene: &Scene, fresh: &mut Fresh<'_>) -> Reply
+/// The body of a job of one argument and one result.
+pub(super) struct Single<F, A, R>(PhantomData<(F, A, R)>);
+
+impl<F, A, R> Body for Single<F, A, R>
 where
     F: Fn(A) -> R + Copy + 'static,
     A: DeserializeOwned + 'static,
     R: Serialize + 'static,
 {
-    scene.enter(Step::Decoding);
-    let argument = match catch(|| unpack::<A>(argument)) {
-        Ok(Ok(argument)) => argument,
-        Ok(Err(reason)) => return Reply::text(Kind::BadArgument, reason, fresh),
-        Err(panic) => return Reply::text(Kind::BadArgument, panicked(&panic), fresh),
-    };
-    scene.enter(Step::Running);
-    let result = catch(|| {
-        // SAFETY: E1.
-        let function = unsafe { function::<F>() };
-        function(argument)
-    });
-    match result {
-        Ok(result) => {
-            scene.enter(Step::Encoding);
-            encode_result(result, fresh)
+    type Function = F;
+
+    fn run(function: F, argument: Arrived<'_>, scene: &Scene, fresh: &mut Fresh<'_>) -> Reply {
+        scene.enter(Step::Decoding);
+        let argument = match catch(|| unpack::<A>(argument)) {
+            Ok(Ok(argument)) => argument,
+            Ok(Err(reason)) => return Reply::text(Kind::BadArgument, reason, fresh),
+            Err(panic) => return Reply::text(Kind::BadArgument, panicked(&panic), fresh),
+        };
+        scene.enter(Step::Running);
+        match catch(|| function(argument)) {
+            Ok(result) => {
+                scene.enter(Step::Encoding);
+                encode_result(result, fresh)
+            }
+            Err(panic) => Reply::panicked(&panic, fresh),
         }
-        Err(panic) => Reply::panicked(&panic, fresh),
     }
-}
-
-/// Another copy of a job's function.
-///
-/// # Safety
-/// A value of `F` exists in the process that sent the job (E1).
-pub(super) unsafe fn function<F: Copy>() -> F {
-    const {
-        assert!(
-            size_of::<F>() == 0,
-            "a process job must capture nothing: pass a function or a non-capturing closure, and \
-             everything it needs as its argument"
-        );
-    }
-    // SAFETY: F has no size, so there is nothing to read and any aligned pointer will do. By the
-    // caller there is a value of F, and F is Copy: this is another one, in a copy of that process.
-    unsafe { NonNull::<F>::dangling().read() }
 }
 
 fn encode_result<R: Serialize + 'static>(result: R, fresh: &mut Fresh<'_>) -> Reply {
@@ -205,10 +197,14 @@ mod tests {
         number.checked_mul(2).expect("too large to double")
     }
 
+    fn entry_of<F: Fn(u32) -> u32 + Copy + 'static>(function: F) -> &'static Entry {
+        Entry::of::<Single<F, u32, u32>>(&function)
+    }
+
     #[test]
     fn the_address_leads_back_to_the_code() {
         let images = Images::now();
-        let address = Entry::of(&double).address();
+        let address = entry_of(double).address();
         let entry = Entry::at(address, &images).unwrap();
         let (kind, payload) = run(entry, &encode(&21_u32).unwrap());
         assert_eq!((kind, decode::<u32>(&payload)), (Kind::Done, Ok(42)));
@@ -217,7 +213,7 @@ mod tests {
     #[test]
     fn an_address_without_an_entry_is_refused() {
         let images = Images::now();
-        let address = Entry::of(&double).address();
+        let address = entry_of(double).address();
         let heap = Box::new(Entry {
             magic: MAGIC,
             run: |_, _, _| Reply::unknown_entry(),
@@ -238,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_a_reply_with_its_message() {
-        let (kind, payload) = run(Entry::of(&double), &encode(&u32::MAX).unwrap());
+        let (kind, payload) = run(entry_of(double), &encode(&u32::MAX).unwrap());
         let (message, ..): PanicText = decode(&payload).unwrap();
         assert_eq!(
             (kind, message.as_str()),
@@ -254,6 +250,6 @@ mod tests {
             Err("1 bytes are left over".to_owned())
         );
         assert!(decode::<(u8, u8, u8)>(&bytes).is_err());
-        assert_eq!(run(Entry::of(&double), &[]).0, Kind::BadArgument);
+        assert_eq!(run(entry_of(double), &[]).0, Kind::BadArgument);
     }
 }

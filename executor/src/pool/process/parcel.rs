@@ -22,7 +22,7 @@
 //!           given in advance, and so that overtakes the rest. Next: `control.rs`.
 
 use super::board::scene::{Scene, Step};
-use super::entry::{Entry, Reply, function};
+use super::entry::{Body, Reply};
 use super::panics::{PanicText, catch};
 use super::wire::codec::{Arrived, Fresh, carry, encode_onto, panicked, unpack};
 use super::wire::{BODY, Kind};
@@ -139,60 +139,43 @@ impl<'bytes> Iterator for Results<'bytes> {
     }
 }
 
-/// The entry for parcels of the items of `function`.
-pub(super) fn entry_of<F, A, R>(function: &F) -> &'static Entry
+/// The body of a parcel's job.
+pub(super) struct Several<F, A, R>(PhantomData<(F, A, R)>);
+
+impl<F, A, R> Body for Several<F, A, R>
 where
     F: Fn(A) -> R + Copy + 'static,
     A: DeserializeOwned + 'static,
     R: Serialize + 'static,
 {
-    // The evidence for E1 in `entry.rs`.
-    let _ = function;
-    Code::<F, A, R>::ENTRY
-}
+    type Function = F;
 
-struct Code<F, A, R>(PhantomData<(F, A, R)>);
-
-impl<F, A, R> Code<F, A, R>
-where
-    F: Fn(A) -> R + Copy + 'static,
-    A: DeserializeOwned + 'static,
-    R: Serialize + 'static,
-{
-    const ENTRY: &'static Entry = &Entry::new(run::<F, A, R>);
-}
-
-/// The body of a parcel's job, in the worker.
-fn run<F, A, R>(parcel: Arrived<'_>, scene: &Scene, fresh: &mut Fresh<'_>) -> Reply
-where
-    F: Fn(A) -> R + Copy + 'static,
-    A: DeserializeOwned + 'static,
-    R: Serialize + 'static,
-{
-    let bytes = match parcel {
-        Arrived::Bytes(bytes) => Cow::Borrowed(bytes),
-        Arrived::Memory(memory) => match memory.read(0) {
-            Ok(bytes) => Cow::Owned(bytes),
-            Err(error) => return Reply::text(Kind::BadArgument, error.to_string(), fresh),
-        },
-    };
-    let (mut items, mut count, mut result) = (&bytes[..], 0, Vec::new());
-    while let Some(item) = split_record(&mut items) {
-        // First this: whoever has claimed an item is at it.
-        scene.enter(Step::Decoding);
-        if !scene.tray.claim() {
-            break;
+    fn run(function: F, parcel: Arrived<'_>, scene: &Scene, fresh: &mut Fresh<'_>) -> Reply {
+        let bytes = match parcel {
+            Arrived::Bytes(bytes) => Cow::Borrowed(bytes),
+            Arrived::Memory(memory) => match memory.read(0) {
+                Ok(bytes) => Cow::Owned(bytes),
+                Err(error) => return Reply::text(Kind::BadArgument, error.to_string(), fresh),
+            },
+        };
+        let (mut items, mut count, mut result) = (&bytes[..], 0, Vec::new());
+        while let Some(item) = split_record(&mut items) {
+            // First this: whoever has claimed an item is at it.
+            scene.enter(Step::Decoding);
+            if !scene.tray.claim() {
+                break;
+            }
+            run_item(function, item, scene, &mut result);
+            scene.enter(Step::Between);
+            let _ = io::stdout().flush(); // P3
+            count += 1;
+            if !scene.tray.keep(&result, BODY - LENGTH - SPARE) {
+                break; // The last one: should it be lost on its way, then it alone.
+            }
+            result.clear();
         }
-        run_item::<F, A, R>(item, scene, &mut result);
-        scene.enter(Step::Between);
-        let _ = io::stdout().flush(); // P3
-        count += 1;
-        if !scene.tray.keep(&result, BODY - LENGTH - SPARE) {
-            break; // The last one: should it be lost on its way, then it alone.
-        }
-        result.clear();
+        answer(count, &result, scene, fresh)
     }
-    answer(count, &result, scene, fresh)
 }
 
 /// What is on the tray, and a last result that has no room there.
@@ -218,9 +201,9 @@ fn answer(count: u32, last: &[u8], scene: &Scene, fresh: &mut Fresh<'_>) -> Repl
 }
 
 /// Runs one item, and adds the record of what came of it.
-fn run_item<F, A, R>(item: &[u8], scene: &Scene, answer: &mut Vec<u8>)
+fn run_item<F, A, R>(function: F, item: &[u8], scene: &Scene, answer: &mut Vec<u8>)
 where
-    F: Fn(A) -> R + Copy + 'static,
+    F: Fn(A) -> R,
     A: DeserializeOwned + 'static,
     R: Serialize + 'static,
 {
@@ -230,12 +213,7 @@ where
         Err(panic) => return push(answer, Kind::BadArgument, panicked(&panic).as_bytes()),
     };
     scene.enter(Step::Running);
-    let result = catch(|| {
-        // SAFETY: E1 in `entry.rs`, and `entry_of`.
-        let function = unsafe { function::<F>() };
-        function(argument)
-    });
-    let result = match result {
+    let result = match catch(|| function(argument)) {
         Ok(result) => result,
         Err(panic) => return push_panic(answer, &panic),
     };
@@ -272,6 +250,7 @@ fn push_panic(answer: &mut Vec<u8>, panic: &PanicText) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::process::entry::Entry;
     use crate::pool::process::wire::Payload;
     use crate::pool::process::wire::codec::{decode, new_memory};
 
@@ -281,7 +260,11 @@ mod tests {
         parcel
     }
 
-    fn answer(entry: &Entry, parcel: &Parcel, scene: &Scene) -> Vec<u8> {
+    fn answer<F>(function: F, parcel: &Parcel, scene: &Scene) -> Vec<u8>
+    where
+        F: Fn(u32) -> u32 + Copy + 'static,
+    {
+        let entry = Entry::of::<Several<F, u32, u32>>(&function);
         let reply = entry.run(Arrived::Bytes(&parcel.bytes), scene, &mut new_memory);
         let Payload::Bytes(bytes) = reply.payload else {
             panic!("no answer here is long");
@@ -296,7 +279,7 @@ mod tests {
         scene.tray.begin(1);
         let mut parcel = parcel(0..4);
         parcel.bytes.extend_from_slice(&[1, 0, 0, 0, 0x80]); // one that cannot be decoded
-        let answer = answer(entry_of(&tenfold), &parcel, &scene);
+        let answer = answer(tenfold, &parcel, &scene);
         let results: Vec<_> = results_in(&answer).collect();
         assert_eq!((count_in(&answer), results.len()), (5, 5));
         for (n, (kind, bytes)) in (0_u32..4).zip(&results) {
@@ -319,7 +302,7 @@ mod tests {
             n
         };
         SCENE.0.tray.begin(5);
-        let answer = answer(entry_of(&cut_at_once), &parcel(0..9), &SCENE.0);
+        let answer = answer(cut_at_once, &parcel(0..9), &SCENE.0);
         let results: Vec<_> = results_in(&answer).map(|(kind, _)| kind).collect();
         assert_eq!((count_in(&answer), results), (1, vec![Kind::Done]));
     }

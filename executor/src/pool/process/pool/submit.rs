@@ -17,12 +17,12 @@ use crate::error::{Crossing, JoinError};
 use crate::pool::executor::{Portable, refuse_captures};
 use crate::pool::process::chunk::{ChunkJob, Sent};
 use crate::pool::process::crew::Phase;
-use crate::pool::process::entry::Entry;
+use crate::pool::process::entry::{Entry, Single};
 use crate::pool::process::fork_server;
 use crate::pool::process::job::{Job, Outcome, RemoteJob, unknown_code};
 use crate::pool::process::measure::Measured;
 use crate::pool::process::panics::{PanicText, catch};
-use crate::pool::process::parcel::{self, Parcel};
+use crate::pool::process::parcel::{Parcel, Several};
 use crate::pool::process::policy::Terms;
 use crate::pool::process::shared::Link;
 use crate::pool::process::stamps::Stamps;
@@ -139,7 +139,7 @@ impl ProcessPool {
         R: Portable,
     {
         refuse_captures::<F>();
-        let entry = Entry::of::<F, A, R>(&function);
+        let entry = Entry::of::<Single<F, A, R>>(&function);
         self.submit_chunk(entry, (1, false), self.clock_ns(), |fresh| {
             pack(item, fresh)
         })
@@ -160,8 +160,8 @@ impl ProcessPool {
     {
         refuse_captures::<F>();
         let entry = match parcel.items {
-            1 => Entry::of::<F, A, R>(&function),
-            _ => parcel::entry_of::<F, A, R>(&function),
+            1 => Entry::of::<Single<F, A, R>>(&function),
+            _ => Entry::of::<Several<F, A, R>>(&function),
         };
         let chunk = (parcel.items, parcel.items > 1);
         let submitted_ns = self.clock_ns().saturating_sub(encode_ns);
@@ -259,7 +259,7 @@ impl ProcessPool {
         R: Portable,
     {
         refuse_captures::<F>();
-        let entry = Entry::of::<F, A, R>(function);
+        let entry = Entry::of::<Single<F, A, R>>(function);
         let (promise, handle) = promise(Link(self.shared.clone()));
         let remote: Box<dyn RemoteJob> = match &self.shared.account {
             None => Box::new(promise),
