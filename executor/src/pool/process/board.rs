@@ -146,14 +146,9 @@ pub(super) struct Answer {
     pub(super) payload: Incoming,
     /// How long the worker was at it.
     pub(super) took: Duration,
-    /// Of a long result: dropped when it has been read.
-    #[allow(dead_code)] // it goes with the answer, and that is all it does
-    pub(super) loan: Option<Loan>,
-    /// What went along with the argument, to be dropped now.
-    pub(super) spent: Along,
-    /// And its memory, if that is not used again.
-    #[allow(dead_code)] // as above
-    pub(super) waste: Option<Box<Memory>>,
+    /// What is only to be dropped, when the result has been read: what went along with the argument,
+    /// its memory, if that is not used again, and the loan of a long result.
+    pub(super) spent: (Along, Option<Box<Memory>>, Option<Loan>),
 }
 
 /// The memory of a long result, which is the worker's. Dropped, the worker may use it again.

@@ -109,7 +109,7 @@ impl Outcome {
     /// How many bytes there are to decode, or to give back to the system.
     pub(super) fn weight(&self) -> usize {
         match self {
-            Outcome::Answer(answer) => answer.payload.weight().max(answer.spent.len()),
+            Outcome::Answer(answer) => answer.payload.weight().max(answer.spent.0.len()),
             Outcome::Failed(_) | Outcome::Husk => 0,
         }
     }

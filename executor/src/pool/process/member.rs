@@ -349,9 +349,7 @@ impl Member {
             kind,
             payload,
             took,
-            loan,
-            spent: Along::default(),
-            waste: None,
+            spent: (Along::default(), None, loan),
         };
         let Some((items, begun)) = job.remote.items_in(&answer) else {
             self.jobs.push_front(job);
@@ -369,8 +367,8 @@ impl Member {
             }
         }
         if let Payload::Memory(mut memory) = job.argument {
-            answer.spent = memory.take_out_along();
-            answer.waste = stock.put(memory, clock());
+            answer.spent.0 = memory.take_out_along();
+            answer.spent.1 = stock.put(memory, clock());
         }
         Some(Heard::Answer {
             remote: job.remote,
