@@ -103,6 +103,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+pub(crate) mod fence;
 mod try_lock;
 pub(crate) use try_lock::TryLock;
 

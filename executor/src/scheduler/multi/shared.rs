@@ -9,19 +9,15 @@
 //!
 //! The next slot is the one task to run next: what a worker's current task woke last, most likely
 //! on data that is still in the cache. Unlike the queue it is no reason to wake another worker, so
-//! a thief may take it only from a worker that makes no progress (`watch.rs`).
+//! a thief takes it only from a worker that makes no progress (`watch.rs`).
 //!
-//! | operation              | ordering | pairs with                                           |
-//! |------------------------|----------|------------------------------------------------------|
-//! | `next`: swap, store    | AcqRel,  | the other side's swap: the task behind the pointer   |
-//! |                        | Release  |                                                      |
-//! | `watched`              | SeqCst   | `Idle::counts`, as said in `Watch::take_up`         |
-//!
+//! Orderings `watched` is SeqCst, for the reason that `Watch::take_up` gives.
 //! Next: `watch.rs`.
 
 use super::super::metrics::{Counter, Counters, WorkerMetrics};
 use super::super::queue::inject::InjectQueue;
 use super::super::queue::local::LocalQueue;
+use super::super::queue::next::NextSlot;
 use super::bed::Bed;
 use super::idle::Idle;
 use super::live::{Lister, LiveList};
@@ -29,10 +25,8 @@ use crate::block_on::Entered;
 use crate::driver::Driver;
 use crate::park::Parker;
 use crate::sync::TryLock;
-use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
-use crate::task::cell::Header;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::task::runnable::Runnable;
-use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -62,7 +56,7 @@ pub(super) struct Shared {
 #[repr(align(128))] // each worker writes its own, thieves read: no shared cache lines
 pub(super) struct Remote {
     pub(super) queue: LocalQueue,
-    next: AtomicPtr<Header>,
+    pub(super) next: NextSlot,
     pub(super) bed: Bed,
     pub(super) counters: Counters,
     /// Tasks that this worker listed, and that completed on it.
@@ -81,56 +75,12 @@ impl Remote {
     fn new() -> Self {
         Self {
             queue: LocalQueue::new(),
-            next: AtomicPtr::new(ptr::null_mut()),
+            next: NextSlot::new(),
             bed: Bed::new(),
             counters: Counters::default(),
             listed: Counter::default(),
             ended: Counter::default(),
         }
-    }
-
-    /// Puts a runnable into the next slot; gives back the one that was there. Owner only.
-    #[inline]
-    pub(super) fn replace_next(&self, runnable: Runnable) -> Option<Runnable> {
-        let new = runnable.into_raw().as_ptr();
-        // Relaxed: only the owner fills the slot, so one that it sees empty stays empty.
-        if self.next.load(Ordering::Relaxed).is_null() {
-            // Release: pairs with the taker's swap.
-            self.next.store(new, Ordering::Release);
-            return None;
-        }
-        self.swap_next(new)
-    }
-
-    /// Is there something in the next slot? Owner only.
-    pub(super) fn has_next(&self) -> bool {
-        // Relaxed: only the owner fills the slot.
-        !self.next.load(Ordering::Relaxed).is_null()
-    }
-
-    /// Takes what is in the next slot.
-    #[inline]
-    pub(super) fn take_next(&self) -> Option<Runnable> {
-        // Relaxed: a look that saves the locked instruction; the swap decides.
-        if self.next.load(Ordering::Relaxed).is_null() {
-            None
-        } else {
-            self.swap_next(ptr::null_mut())
-        }
-    }
-
-    #[inline]
-    fn swap_next(&self, new: *mut Header) -> Option<Runnable> {
-        // AcqRel: see the table.
-        let old = self.next.swap(new, Ordering::AcqRel);
-        // SAFETY: a pointer in the slot is a runnable, and the swap made it ours alone.
-        NonNull::new(old).map(|pointer| unsafe { Runnable::from_raw(pointer) })
-    }
-}
-
-impl Drop for Remote {
-    fn drop(&mut self) {
-        drop(self.take_next());
     }
 }
 

@@ -83,7 +83,7 @@ impl Watch {
         (0..shared.workers())
             .filter(|worker| *worker != own)
             .filter(|worker| polls_of(shared, *worker) == self.seen_polls[*worker].get())
-            .find_map(|worker| shared.remotes[worker].take_next())
+            .find_map(|worker| shared.remotes[worker].next.steal())
     }
 
     /// This worker runs a task, the first after a sleep: another sleeper must be on watch.

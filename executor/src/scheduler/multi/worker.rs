@@ -12,7 +12,8 @@
 //! Holds     I1 the last worker to fall asleep sleeps in the driver: whoever fails to get the
 //!              driver's lock saw a worker that was in it, or awake and bound to try later.
 //!           I2 what this worker listed after the executor's sweep it cancels itself as it ends.
-//! Cost      per task: an exchange for the queue or the slot, one for the list of live tasks.
+//! Cost      per task: an exchange for the queue (none for the next slot), one for the list of live
+//!           tasks.
 //! Rejected  a spin before the sleep, in the hope of more work: with tasks from outside, 4 sleeps
 //!           per 10,000 instead of 250, but 266 ns a task instead of 218, for the spinner takes the
 //!           producer's cache lines as fast as it fills them.
@@ -143,7 +144,7 @@ impl Worker {
         }
         drop(clear);
         // No longer a worker: what these drops wake goes to the inject queue, which is closed.
-        drop(self.remote().take_next());
+        drop(self.remote().next.take());
         while let Some(runnable) = self.remote().queue.pop() {
             drop(runnable);
         }
@@ -194,7 +195,7 @@ impl Worker {
         if self.in_driver.get() {
             return self.push_quietly(runnable);
         }
-        if let Some(before) = self.remote().replace_next(runnable) {
+        if let Some(before) = self.remote().next.replace(runnable) {
             self.push_back(before);
         }
     }
@@ -246,7 +247,7 @@ impl Worker {
             }
         }
         if self.next_runs.get() < MAX_NEXT_RUNS
-            && let Some(runnable) = remote.take_next()
+            && let Some(runnable) = remote.next.take()
         {
             self.next_runs.set(self.next_runs.get() + 1);
             return Some(runnable);
@@ -255,7 +256,7 @@ impl Worker {
         remote
             .queue
             .pop()
-            .or_else(|| remote.take_next())
+            .or_else(|| remote.next.take())
             .or_else(|| self.take_share())
     }
 
@@ -341,7 +342,7 @@ impl Worker {
         let shared = &*self.shared;
         self.pass_on();
         // What the hook woke or spawned is ours, and no other worker hears of our next slot.
-        if self.remote().has_next() || !self.remote().queue.is_empty() {
+        if self.remote().next.is_full() || !self.remote().queue.is_empty() {
             return;
         }
         if shared

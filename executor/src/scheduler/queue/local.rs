@@ -35,7 +35,7 @@
 //! Rejected  Chase-Lev's deque: its owner takes the newest, so the oldest starves; and its pop
 //!           needs a full fence, which costs as much as our exchange. tokio's two heads: needed
 //!           only when a thief writes to its own queue after claiming; ours reads before.
-//! Source    Go's `runtime/proc.go` (runqput, runqget, runqgrab). Next: `inject.rs`.
+//! Source    Go's `runtime/proc.go` (runqput, runqget, runqgrab). Next: `next.rs`.
 
 use crate::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use crate::task::cell::Header;
