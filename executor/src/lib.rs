@@ -1,7 +1,7 @@
 //! tatkal-executor: RUNNING. What runs next, and where?
 //!
-//! Tasks, wakers, schedulers, a thread pool and a fork-based process pool, with nothing but `std`
-//! and `libc` below them. This crate does no I/O of its own besides the process pool's pipes and
+//! Tasks, wakers, schedulers, a thread pool and a fork-based process pool, with nothing but `std`,
+//! `libc` and `rustix` below them. This crate does no I/O of its own besides the process pool's pipes and
 //! knows nothing of an event loop: a scheduler sleeps on whatever implements [`Driver`].
 //!
 //! ```text

@@ -109,58 +109,45 @@ pub(crate) use try_lock::TryLock;
 
 /// Sleeping on an atomic word: Linux's futex; elsewhere and under loom a lock and a condition
 /// variable that stand beside the word.
-pub(crate) use futex::WaitCell;
+pub use futex::WaitCell;
 
 #[cfg(all(target_os = "linux", not(loom)))]
 mod futex {
     use super::atomic::AtomicU32;
+    use rustix::thread::futex::{self, Flags, Timespec};
     use std::time::Duration;
 
     /// A word that one thread can sleep on.
     #[derive(Debug)]
-    pub(crate) struct WaitCell {
-        pub(crate) word: AtomicU32,
+    pub struct WaitCell {
+        /// What it sleeps on.
+        pub word: AtomicU32,
     }
 
     impl WaitCell {
-        pub(crate) const fn new(value: u32) -> Self {
+        /// A word with this value.
+        pub const fn new(value: u32) -> Self {
             Self {
                 word: AtomicU32::new(value),
             }
         }
 
         /// Sleeps while the word is `expected`, at most `limit`. May return for no reason.
-        pub(crate) fn wait(&self, expected: u32, limit: Option<Duration>) {
-            let spec = limit.map(|limit| libc::timespec {
+        #[inline]
+        pub fn wait(&self, expected: u32, limit: Option<Duration>) {
+            let limit = limit.map(|limit| Timespec {
                 // Saturating: a limit past the end of time is as good as none.
-                tv_sec: libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX),
+                tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
                 tv_nsec: limit.subsec_nanos().into(),
             });
-            let spec = spec.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-            // SAFETY: the word and the timespec outlive the call, and FUTEX_WAIT only reads them.
-            // Its result needs no look: the caller checks the word again whatever ended the sleep.
-            unsafe {
-                libc::syscall(
-                    libc::SYS_futex,
-                    self.word.as_ptr(),
-                    libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
-                    expected,
-                    spec,
-                );
-            }
+            // The result needs no look: the caller checks the word again whatever ended the sleep.
+            let _ = futex::wait(&self.word, Flags::PRIVATE, expected, limit.as_ref());
         }
 
         /// Wakes the sleeper, if there is one. Call after changing the word.
-        pub(crate) fn wake_one(&self) {
-            // SAFETY: FUTEX_WAKE uses the address as a name only.
-            unsafe {
-                libc::syscall(
-                    libc::SYS_futex,
-                    self.word.as_ptr(),
-                    libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
-                    1,
-                );
-            }
+        #[inline]
+        pub fn wake_one(&self) {
+            let _ = futex::wake(&self.word, Flags::PRIVATE, 1);
         }
     }
 }
@@ -173,14 +160,16 @@ mod futex {
 
     /// A word that one thread can sleep on.
     #[derive(Debug)]
-    pub(crate) struct WaitCell {
-        pub(crate) word: AtomicU32,
+    pub struct WaitCell {
+        /// What it sleeps on.
+        pub word: AtomicU32,
         gate: Mutex<()>,
         bell: Condvar,
     }
 
     impl WaitCell {
-        pub(crate) fn new(value: u32) -> Self {
+        /// A word with this value.
+        pub fn new(value: u32) -> Self {
             Self {
                 word: AtomicU32::new(value),
                 gate: Mutex::new(()),
@@ -189,7 +178,7 @@ mod futex {
         }
 
         /// Sleeps while the word is `expected`, at most `limit`. May return for no reason.
-        pub(crate) fn wait(&self, expected: u32, limit: Option<Duration>) {
+        pub fn wait(&self, expected: u32, limit: Option<Duration>) {
             let gate = lock(&self.gate);
             // Relaxed: the gate orders this look before or after a `wake_one`.
             if self.word.load(Ordering::Relaxed) != expected {
@@ -202,7 +191,7 @@ mod futex {
         }
 
         /// Wakes the sleeper, if there is one. Call after changing the word.
-        pub(crate) fn wake_one(&self) {
+        pub fn wake_one(&self) {
             // Through the gate: the sleeper is either before its look at the word (and sees the
             // change) or already waiting on the bell.
             drop(lock(&self.gate));
