@@ -26,25 +26,28 @@ use std::ops::Deref;
 use std::ptr::{self, NonNull};
 use std::task::Waker;
 
-/// What tasks and other threads know of the executor.
+/// What tasks and other threads know of the executor. In this order: what a wake-up from another
+/// thread touches fills a cache line (and the next, if it is a task's), and all else lies apart.
+#[repr(C, align(64))]
 pub(super) struct Shared {
-    /// The owner thread's; see the file head for who may come here.
-    pub(super) local: UnsafeCell<Local>,
-    pub(super) inject: Mutex<Inject>,
-    /// Is there something in the inject queue? Only a hint that saves the owner a lock: set under
-    /// the lock with each push, cleared under the lock when it is drained.
-    pub(super) injected: AtomicBool,
     pub(super) unparker: Waker,
     /// Was the main future woken from another thread? See `root.rs`.
     pub(super) root_woken: AtomicBool,
+    /// Is there something in the inject queue? Only a hint that saves the owner a lock: set under
+    /// the lock with each push, cleared under the lock when it is drained.
+    pub(super) injected: AtomicBool,
+    count: Count,
+    pub(super) inject: Mutex<Inject>,
+    /// The owner thread's; see the file head for who may come here.
+    pub(super) local: UnsafeCell<Local>,
     /// Written on the owner's thread.
     pub(super) counters: Counters,
     /// How many tasks were ready, and alive, when the owner last looked at the driver.
     pub(super) ready: Counter,
     pub(super) live: Counter,
-    count: Count,
 }
 
+#[repr(align(64))]
 pub(super) struct Local {
     pub(super) queue: Fifo,
     pub(super) live: LiveTasks,
