@@ -75,6 +75,8 @@ pub use scheduler::{
     LocalExecutor, MultiBuilder, MultiExecutor, MultiHandle, SpawnGuard, SpawnHandle, StillRunning,
     WorkerMetrics, YieldNow, spawn, spawn_local, yield_now,
 };
+#[doc(hidden)] // for the unpark word of the runtime
+pub use sync::WaitCell;
 #[cfg(loom)]
 #[doc(hidden)] // for the models of the runtime
 pub use sync::atomic as loom_atomic;

@@ -17,9 +17,9 @@
 //! Holds     I1 a slot's generation moves each time it is vacated; I2 after `close`, every source,
 //!           old or new, is orphaned: its waits fail instead of lasting for ever.
 //!           I3 whoever registers a source while the loop sleeps deaf (`turn.rs`), or may do so without
-//!              asking again, unparks its parker: `deaf` is set under the lock while there is no
-//!              source, and cleared under it by the first that comes. A loop that still reads it
-//!              as set finds the token. (The clearing comes before the token, so whoever has taken
+//!              asking again, unparks it: `deaf` is set under the lock while there is no source, and
+//!              cleared under it by the first that comes. A loop that still reads it as set finds the
+//!              token. (The clearing comes before the token, so whoever has taken
 //!              the token reads it as cleared. Relaxed otherwise: the lock and the token order.)
 //! Lock order: slots, then a source's waiters. Wakers are called under neither.
 //! Next: `turn.rs`.
@@ -29,13 +29,14 @@ use super::interest::{Direction, Ready};
 use super::poller::{Arming, Event, Selector, Token};
 use super::readiness::{Readiness, Waiting};
 use super::side::{End, Look, Moved, Seen};
+use super::unpark::UnparkWord;
 use super::wakes::Wakes;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Mutex, lock};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake};
 
 /// Half of a token is the index, half the generation. With 64 bits a stale event could be taken
 /// for a fresh one after four thousand million reuses of one slot within one batch.
@@ -50,9 +51,15 @@ pub(crate) struct Registry {
     slots: Mutex<Slots>,
     /// How many sources there are: written under the lock, a hint without it.
     len: AtomicUsize,
-    /// Unparks the parker that the loop sleeps on while there is none.
-    parker: Waker,
-    /// May the loop sleep there? (I3)
+    sleep: Sleep,
+}
+
+/// What the loop and who unparks it touch, and nobody else: one cache line, whose way from one CPU to
+/// the other is part of every wake-up.
+#[repr(align(64))]
+struct Sleep {
+    word: UnparkWord,
+    /// May the loop sleep deaf? (I3)
     deaf: AtomicBool,
 }
 
@@ -127,14 +134,16 @@ impl Slots {
 }
 
 impl Registry {
-    pub(crate) fn new(selector: Arc<dyn Selector>, parker: Waker) -> Self {
+    pub(crate) fn new(selector: Arc<dyn Selector>) -> Self {
         Self {
             arming: selector.arming(),
             selector,
             slots: Mutex::default(),
             len: AtomicUsize::new(0),
-            parker,
-            deaf: AtomicBool::new(false),
+            sleep: Sleep {
+                word: UnparkWord::new(),
+                deaf: AtomicBool::new(false),
+            },
         }
     }
 
@@ -148,10 +157,10 @@ impl Registry {
             }
             let token = slots.insert(source.clone())?;
             self.len.store(slots.len(), Ordering::Relaxed);
-            (token, self.deaf.swap(false, Ordering::Relaxed))
+            (token, self.sleep.deaf.swap(false, Ordering::Relaxed))
         };
         if deaf {
-            self.parker.wake_by_ref(); // I3
+            self.unpark(); // I3
         }
         // Outside the lock: a system call. The slot is there first, for the event that may come
         // before the call returns.
@@ -206,10 +215,10 @@ impl Registry {
         lock(&self.slots).len()
     }
 
-    /// Is there no source? Then the loop may sleep on the parker: the first one ends that. (I3)
+    /// Is there no source? Then the loop may sleep deaf: the first one ends that. (I3)
     pub(super) fn may_be_deaf(&self) -> bool {
         // Relaxed: see I3; of the number it is the look under the lock that counts.
-        if self.deaf.load(Ordering::Relaxed) {
+        if self.sleep.deaf.load(Ordering::Relaxed) {
             return true;
         }
         if self.len.load(Ordering::Relaxed) > 0 {
@@ -217,13 +226,21 @@ impl Registry {
         }
         let slots = lock(&self.slots);
         let deaf = slots.len() == 0;
-        self.deaf.store(deaf, Ordering::Relaxed);
+        self.sleep.deaf.store(deaf, Ordering::Relaxed);
         deaf
     }
 
-    /// Ends a sleep on the parker.
-    pub(super) fn unpark_deaf(&self) {
-        self.parker.wake_by_ref();
+    /// The word that the loop sleeps by.
+    pub(super) fn word(&self) -> &UnparkWord {
+        &self.sleep.word
+    }
+
+    /// Ends the current or the next turn, from any thread.
+    #[inline]
+    fn unpark(&self) {
+        if self.sleep.word.unpark() {
+            self.selector.ring();
+        }
     }
 
     /// No event will come any more: every wait fails, now and later (I2).
@@ -235,9 +252,16 @@ impl Registry {
             source.mark(Ready::ORPHANED, arming, wakes);
         }
     }
+}
 
-    pub(crate) fn selector(&self) -> &dyn Selector {
-        &*self.selector
+/// A registry is its loop's unparker: a waker of its own would be one more thing to touch.
+impl Wake for Registry {
+    fn wake(self: Arc<Self>) {
+        self.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.unpark();
     }
 }
 
@@ -372,7 +396,6 @@ mod models {
     use super::super::interest::Interest;
     use super::*;
     use std::os::fd::AsFd;
-    use tatkal_executor::Parker;
 
     /// An OS that watches anything.
     struct Watches;
@@ -400,8 +423,7 @@ mod models {
     #[test]
     fn a_loop_that_sleeps_deaf_hears_of_each_first_source() {
         loom::model(|| {
-            let mut parker = Parker::new();
-            let registry = Arc::new(Registry::new(Arc::new(Watches), parker.unparker()));
+            let registry = Arc::new(Registry::new(Arc::new(Watches)));
             for _ in 0..2 {
                 let opener = loom::thread::spawn({
                     let registry = registry.clone();
@@ -409,7 +431,7 @@ mod models {
                 });
                 // Ends only if the opener ends the sleep.
                 while registry.may_be_deaf() {
-                    parker.park();
+                    registry.word().sleep_deaf();
                 }
                 assert_eq!(registry.len(), 1);
                 let registration = opener.join().unwrap();

@@ -1,10 +1,10 @@
 //! One turn of the reactor: wait, mark, collect wakers. The caller then calls them.
 //!
 //! While no source is watched the OS has nothing to say but "the bell has rung", so a sleep without a
-//! deadline is one on a parker then, which is cheaper to end than one on the bell: a futex against
-//! an eventfd behind an epoll. The first source to be registered ends it (I3 of `registry.rs`).
+//! deadline is deaf then: one on the unpark word, which is cheaper to end than one on the bell, a futex
+//! against an eventfd behind an epoll. The first source to be registered ends it (I3 of `registry.rs`).
 //!
-//! Owns      the half of the backend that waits, and the parker; one thread at a time has them.
+//! Owns      the half of the backend that waits; one thread at a time has it.
 //! Holds     nothing is locked while waiting, and no waker is called in here; nobody sleeps while
 //!           there is a doubt (`doubts.rs`).
 //! Next: `time/`.
@@ -12,64 +12,36 @@
 use super::doubts::{Doubt, Doubts};
 use super::poller::{self, Backend, Event, Limit};
 use super::registry::Registry;
-use super::unpark::{UnparkWord, Wait};
 use super::wakes::Wakes;
 use std::io;
 use std::sync::Arc;
-use std::task::{Wake, Waker};
-use tatkal_executor::Parker;
+use std::task::Waker;
 
 pub(crate) struct Reactor {
     wait: Box<dyn poller::Wait>,
-    parker: Parker,
     events: Vec<Event>,
     doubts: Doubts,
-    unparker: Arc<Unparker>,
-}
-
-/// Ends the current or the next turn, from any thread.
-struct Unparker {
-    word: UnparkWord,
     registry: Arc<Registry>,
-}
-
-impl Wake for Unparker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        match self.word.unpark() {
-            Some(Wait::Listening) => self.registry.selector().ring(),
-            Some(Wait::Deaf) => self.registry.unpark_deaf(),
-            None => {}
-        }
-    }
 }
 
 impl Reactor {
     pub(crate) fn new(backend: Backend) -> io::Result<Reactor> {
         let (selector, wait) = backend.open()?;
-        let parker = Parker::new();
-        let unparker = Unparker {
-            word: UnparkWord::new(),
-            registry: Arc::new(Registry::new(selector, parker.unparker())),
-        };
         Ok(Reactor {
             wait,
-            parker,
             events: Vec::new(),
             doubts: Doubts::default(),
-            unparker: Arc::new(unparker),
+            registry: Arc::new(Registry::new(selector)),
         })
     }
 
     pub(crate) fn registry(&self) -> &Arc<Registry> {
-        &self.unparker.registry
+        &self.registry
     }
 
+    /// Ends the current or the next turn, from any thread.
     pub(crate) fn unparker(&self) -> Waker {
-        self.unparker.clone().into()
+        self.registry.clone().into()
     }
 
     /// Takes over the reads that were put off since the last turn, and leaves the list empty.
@@ -85,23 +57,24 @@ impl Reactor {
     /// (4) Waits, and (5) marks what happened. True if anything did: an event, a token from an
     /// unparker, a doubt that ended. May come back early and for no reason.
     pub(crate) fn turn(&mut self, limit: Limit, wakes: &mut Wakes) -> bool {
-        let unparker = &*self.unparker;
+        let registry = &*self.registry;
         let in_doubt = self.is_in_doubt();
         if in_doubt && limit != Limit::Look && self.doubts.may_guess() {
             let guesses = self.doubts.guess();
-            let made = unparker.registry.guess(guesses, wakes);
+            let made = registry.guess(guesses, wakes);
             self.doubts.note_guesses(made);
             return true;
         }
-        if limit == Limit::Forever && !in_doubt && unparker.registry.may_be_deaf() {
-            return self.sleep_deaf();
+        if limit == Limit::Forever && !in_doubt && registry.may_be_deaf() {
+            // No token: for no reason, or a bell that rang late.
+            return registry.word().sleep_deaf();
         }
         // A look at what is there sleeps for nobody: no bell need ring, but it takes the token.
-        let word = &unparker.word;
+        let word = registry.word();
         let (limit, mut token) = match limit {
             Limit::Look => (Limit::Look, word.take()),
             _ if in_doubt => (Limit::Look, word.take()),
-            limit if word.enter(Wait::Listening) => (limit, false),
+            limit if word.enter() => (limit, false),
             _ => (Limit::Look, true),
         };
         self.doubts.note_look();
@@ -119,27 +92,17 @@ impl Reactor {
         let happened = token || !self.events.is_empty();
         if in_doubt || !self.events.is_empty() {
             let ending = self.doubts.ending(happened);
-            unparker.registry.dispatch(&self.events, ending, wakes);
+            registry.dispatch(&self.events, ending, wakes);
             self.doubts.age(happened);
         }
         happened || in_doubt
-    }
-
-    /// True if there was a token. (Else a source was registered, or the parker's bell rang late.)
-    fn sleep_deaf(&mut self) -> bool {
-        let word = &self.unparker.word;
-        if !word.enter(Wait::Deaf) {
-            return true;
-        }
-        self.parker.park();
-        word.leave()
     }
 }
 
 impl Drop for Reactor {
     fn drop(&mut self) {
         // Dropping the list calls them, outside the registry's lock.
-        self.unparker.registry.close(&mut Wakes::default());
+        self.registry.close(&mut Wakes::default());
     }
 }
 
@@ -151,6 +114,7 @@ mod models {
     use crate::sync::atomic::{AtomicUsize, Ordering};
     use std::os::fd::{AsFd, BorrowedFd};
     use std::time::Duration;
+    use tatkal_executor::Parker;
 
     /// An OS that says of each source at once that it is writable, once.
     struct Says {
@@ -196,18 +160,14 @@ mod models {
     }
 
     fn reactor() -> (Reactor, Arc<Says>) {
-        let (hears, parker) = (Parker::new(), Parker::new());
+        let hears = Parker::new();
         let says = Arc::new(Says {
             said: AtomicUsize::new(0),
             bell: hears.unparker(),
         });
         let reactor = Reactor {
-            unparker: Arc::new(Unparker {
-                word: UnparkWord::new(),
-                registry: Arc::new(Registry::new(says.clone(), parker.unparker())),
-            }),
+            registry: Arc::new(Registry::new(says.clone())),
             wait: Box::new(Hears(hears)),
-            parker,
             events: Vec::new(),
             doubts: Doubts::default(),
         };

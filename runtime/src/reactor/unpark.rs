@@ -5,15 +5,20 @@
 //!   AWAKE ----------------> NOTIFIED ------------------------------------> AWAKE
 //!     |                        ^
 //!     | enter(): go and wait   | unpark(), and end the wait: ring the backend's bell,
-//!     +--> LISTENING, DEAF ----+                             or unpark the parker
+//!     +--> LISTENING, DEAF ----+                             or wake who sleeps on the word
 //!     ^           |
 //!     +-----------+  leave()
 //! ```
 //!
-//! Owns      one atomic word. One thread at a time enters and leaves; any thread unparks.
+//! Owns      one atomic word. One thread at a time enters and leaves; any thread unparks. A thread
+//!           that listens waits for the OS; a deaf one, where nothing is watched and so nothing is
+//!           to be heard, sleeps on the word itself.
 //! Holds     I1 a token is never lost; I2 tokens merge; I3 a bell rings only out of LISTENING, the
-//!           parker's only out of DEAF. Either may ring late, after `leave`: the next wait of its
+//!           word wakes only out of DEAF. Either may come late, after `leave`: the next wait of its
 //!           kind then returns for no reason.
+//! Cost      of a deaf sleep and its end: three locked instructions on one cache line and a system
+//!           call each. Nothing else is written, for all that a thread touches right after it has
+//!           slept is cold.
 //!
 //! | operation               | ordering | pairs with          | what breaks if weaker             |
 //! |-------------------------|----------|---------------------|-----------------------------------|
@@ -22,71 +27,76 @@
 //! | enter, leave: to AWAKE  | Acquire  | Release in `unpark` | the same                          |
 //! | enter: out of AWAKE     | Relaxed  | (decides nothing)   | the word alone carries the state  |
 //!
-//! Source    the executor's `park.rs`, with a bell for a futex. Next: `wakes.rs`.
+//! Source    the executor's `park.rs`, with a bell beside the futex. Next: `wakes.rs`.
 
-use crate::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::atomic::Ordering;
+use tatkal_executor::WaitCell;
 
-const AWAKE: u8 = 0;
-const LISTENING: u8 = 1;
-const DEAF: u8 = 2;
-const NOTIFIED: u8 = 3;
+const AWAKE: u32 = 0;
+const LISTENING: u32 = 1;
+const DEAF: u32 = 2;
+const NOTIFIED: u32 = 3;
 
-pub(crate) struct UnparkWord(AtomicU8);
-
-/// How a thread waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// On the OS: for events, and for the backend's bell.
-    Listening,
-    /// On a parker: nothing is watched, so there is nothing to hear from the OS.
-    Deaf,
-}
+pub(crate) struct UnparkWord(WaitCell);
 
 impl UnparkWord {
     pub(crate) fn new() -> Self {
-        Self(AtomicU8::new(AWAKE))
+        Self(WaitCell::new(AWAKE))
     }
 
-    /// About to wait. False when a token was there: it is taken, and the wait must not sleep. Only
-    /// the waiting thread calls this, and `leave` after its wait.
-    pub(crate) fn enter(&self, wait: Wait) -> bool {
-        let state = match wait {
-            Wait::Listening => LISTENING,
-            Wait::Deaf => DEAF,
-        };
+    /// About to wait for the OS. False when a token was there: it is taken, and the wait must not
+    /// sleep. Only the waiting thread calls this, and `leave` after its wait.
+    pub(crate) fn enter(&self) -> bool {
+        self.go(LISTENING)
+    }
+
+    /// Sleeps until there is a token, or for no reason. True when there was one: it is taken. For
+    /// the waiting thread too.
+    #[inline]
+    pub(crate) fn sleep_deaf(&self) -> bool {
+        if !self.go(DEAF) {
+            return true;
+        }
+        self.0.wait(DEAF, None);
+        self.leave()
+    }
+
+    fn go(&self, state: u32) -> bool {
         // Relaxed: going to sleep publishes nothing, and a token is taken by `leave`.
-        let entered = self
+        let gone = self
             .0
+            .word
             .compare_exchange(AWAKE, state, Ordering::Relaxed, Ordering::Relaxed);
-        if entered.is_err() {
+        if gone.is_err() {
             self.leave();
         }
-        entered.is_ok()
+        gone.is_ok()
     }
 
     /// Takes the token of a thread that is not about to wait. True when there was one.
     pub(crate) fn take(&self) -> bool {
         // Relaxed: a look, to save the locked instruction. A token that it misses stays, and ends
         // the next wait.
-        self.0.load(Ordering::Relaxed) == NOTIFIED && self.leave()
+        self.0.word.load(Ordering::Relaxed) == NOTIFIED && self.leave()
     }
 
     /// The wait is over. True when there was a token: it is taken.
     pub(crate) fn leave(&self) -> bool {
         // Acquire: pairs with the Release in `unpark`.
-        self.0.swap(AWAKE, Ordering::Acquire) == NOTIFIED
+        self.0.word.swap(AWAKE, Ordering::Acquire) == NOTIFIED
     }
 
-    /// Hands over a token. Returns the wait that the caller must end.
+    /// Hands over a token, and ends a deaf sleep. True: somebody listens, and the caller must ring.
+    #[inline]
     #[must_use]
-    pub(crate) fn unpark(&self) -> Option<Wait> {
+    pub(crate) fn unpark(&self) -> bool {
         // Release: what this thread did before is seen by the thread that comes out of the wait.
         // A swap even when a token is there already: it must carry the latest work (I2).
-        match self.0.swap(NOTIFIED, Ordering::Release) {
-            LISTENING => Some(Wait::Listening),
-            DEAF => Some(Wait::Deaf),
-            _ => None,
+        let before = self.0.word.swap(NOTIFIED, Ordering::Release);
+        if before == DEAF {
+            self.0.wake_one();
         }
+        before == LISTENING
     }
 }
 
@@ -95,19 +105,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bell_rings_only_when_somebody_waits() {
+    fn the_bell_rings_only_when_somebody_listens() {
         let word = UnparkWord::new();
-        for wait in [Wait::Listening, Wait::Deaf] {
-            assert_eq!(word.unpark(), None); // nobody waits: a token, no bell
-            assert_eq!(word.unpark(), None); // two tokens merge
-            assert!(!word.enter(wait)); // the token forbids sleeping
-            assert!(word.enter(wait)); // and was only one
-            assert_eq!(word.unpark(), Some(wait)); // somebody waits: ring
-            assert_eq!(word.unpark(), None); // once
-            word.leave();
-            assert!(word.enter(wait));
-            assert!(!word.leave());
-        }
+        assert!(!word.unpark()); // nobody waits: a token, no bell
+        assert!(!word.unpark()); // two tokens merge
+        assert!(!word.enter()); // the token forbids sleeping
+        assert!(word.enter()); // and was only one
+        assert!(word.unpark()); // somebody listens: ring
+        assert!(!word.unpark()); // once
+        word.leave();
+        assert!(word.enter());
+        assert!(!word.leave());
+    }
+
+    #[test]
+    fn a_token_given_before_a_deaf_sleep_ends_it_at_once() {
+        let word = UnparkWord::new();
+        assert!(!word.unpark());
+        assert!(word.sleep_deaf());
+        assert!(word.enter()); // it was taken
     }
 }
 
@@ -139,13 +155,12 @@ mod loom_tests {
         }
     }
 
-    #[test]
-    fn no_unpark_is_lost_whenever_it_comes() {
+    fn no_unpark_is_lost(wait: fn(&UnparkWord, &Bell)) {
         // Three switches of thread against their will reach every order that two would miss, and
         // all of them are more than a test should take.
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(3);
-        model.check(|| {
+        model.check(move || {
             let shared = Arc::new((UnparkWord::new(), Bell::default(), AtomicUsize::new(0)));
             let threads: Vec<_> = (0..2)
                 .map(|_| {
@@ -153,7 +168,7 @@ mod loom_tests {
                     loom::thread::spawn(move || {
                         let (word, bell, work) = &*shared;
                         work.fetch_add(1, Ordering::Relaxed);
-                        if word.unpark().is_some() {
+                        if word.unpark() {
                             bell.ring();
                         }
                     })
@@ -162,14 +177,28 @@ mod loom_tests {
             let (word, bell, work) = &*shared;
             // Ends only if no token is lost; each round must see what its token stands for.
             while work.load(Ordering::Relaxed) < 2 {
-                if word.enter(Wait::Listening) {
-                    bell.wait();
-                    word.leave();
-                }
+                wait(word, bell);
             }
             for thread in threads {
                 thread.join().unwrap();
             }
+        });
+    }
+
+    #[test]
+    fn no_unpark_is_lost_by_who_listens() {
+        no_unpark_is_lost(|word, bell| {
+            if word.enter() {
+                bell.wait();
+                word.leave();
+            }
+        });
+    }
+
+    #[test]
+    fn no_unpark_is_lost_by_who_is_deaf() {
+        no_unpark_is_lost(|word, _| {
+            word.sleep_deaf();
         });
     }
 }

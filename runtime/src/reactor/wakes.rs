@@ -24,7 +24,14 @@ impl Wakes {
     }
 
     /// (6) Calls them all, in order. The first panic goes on when all have been called.
+    #[inline]
     pub(crate) fn call(&mut self) {
+        if !self.0.is_empty() {
+            self.call_some();
+        }
+    }
+
+    fn call_some(&mut self) {
         let mut first = None;
         while let Some(waker) = self.0.pop_front() {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {

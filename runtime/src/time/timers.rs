@@ -217,12 +217,16 @@ impl Timers {
     }
 
     /// (5) The thread is awake, or only had a look: fires what is due, [`FIRED_AT_ONCE`] at most.
+    #[inline]
     pub(crate) fn fire(&self, due: &mut Due, wakes: &mut Wakes) {
+        // Relaxed: without a timer no clock is read, and `asleep_until` stays (`is_quiet`).
+        if !due.0.is_empty() || self.len.load(Ordering::Relaxed) > 0 {
+            self.fire_some(due, wakes);
+        }
+    }
+
+    fn fire_some(&self, due: &mut Due, wakes: &mut Wakes) {
         if due.0.is_empty() {
-            // Relaxed: without a timer no clock is read, and `asleep_until` stays (`is_quiet`).
-            if self.len.load(Ordering::Relaxed) == 0 {
-                return;
-            }
             self.asleep_until.store(AWAKE, Ordering::Relaxed);
             self.find(due);
         }
