@@ -264,7 +264,7 @@ impl Crew {
 
     /// From these workers, up to the job of this number.
     fn collect_from(&mut self, which: impl RangeBounds<Ticket>, last: u64, out: &mut Out) {
-        let now = Instant::now();
+        let now = (self.clock)();
         let mut latest = None;
         let mut mad = Vec::new();
         let mut spent = Vec::new();

@@ -266,7 +266,7 @@ impl Member {
         }
         self.last_number = number;
         if self.jobs.is_empty() {
-            self.front_since = Instant::now();
+            self.front_since = clock();
         }
         if self.board.is_measured()
             && let Some(stamps) = job.remote.stamps()

@@ -35,6 +35,9 @@ use std::marker::PhantomData;
 /// So much stays free on the tray: when a longer result cannot be sent, the reason still can.
 const SPARE: usize = 1024;
 
+/// So long the results on the tray may be together.
+pub(super) const ROOM: usize = BODY - LENGTH - SPARE;
+
 /// Items to send, encoded.
 #[derive(Debug, Default)]
 pub(super) struct Parcel {
@@ -105,7 +108,7 @@ fn record<E>(
 }
 
 /// Takes a length and as many bytes off the front; `None` at the end, or where that is not there.
-fn split_record<'bytes>(bytes: &mut &'bytes [u8]) -> Option<&'bytes [u8]> {
+pub(super) fn split_record<'bytes>(bytes: &mut &'bytes [u8]) -> Option<&'bytes [u8]> {
     let (length, rest) = bytes.split_first_chunk()?;
     let length = u32::from_ne_bytes(*length) as usize;
     let (record, rest) = rest.split_at_checked(length)?;
@@ -169,7 +172,7 @@ where
             scene.enter(Step::Between);
             let _ = io::stdout().flush(); // P3
             count += 1;
-            if !scene.tray.keep(&result, BODY - LENGTH - SPARE) {
+            if !scene.tray.keep(&result, ROOM) {
                 break; // The last one: should it be lost on its way, then it alone.
             }
             result.clear();
@@ -179,7 +182,7 @@ where
 }
 
 /// What is on the tray, and a last result that has no room there.
-fn answer(count: u32, last: &[u8], scene: &Scene, fresh: &mut Fresh<'_>) -> Reply {
+pub(super) fn answer(count: u32, last: &[u8], scene: &Scene, fresh: &mut Fresh<'_>) -> Reply {
     let with = |last: &[u8]| {
         let mut answer = count.to_ne_bytes().to_vec();
         scene.tray.append_to(&mut answer);
@@ -230,7 +233,7 @@ where
     }
 }
 
-fn push(answer: &mut Vec<u8>, kind: Kind, payload: &[u8]) {
+pub(super) fn push(answer: &mut Vec<u8>, kind: Kind, payload: &[u8]) {
     answer.push(kind as u8);
     let _ = record(answer, |answer| {
         answer.extend_from_slice(payload);

@@ -137,6 +137,12 @@ impl Tray {
         })
     }
 
+    /// Is the job to begin no further item?
+    #[cfg(test)] // only the worker has to know
+    pub(in crate::pool::process) fn is_cut(&self) -> bool {
+        self.progress.load(Ordering::Relaxed) & STOP != 0
+    }
+
     /// What is here of job `number`; nothing when the worker is not at it.
     pub(in crate::pool::process) fn left(&self, number: u64) -> Leftover {
         let mut bytes = Vec::new();

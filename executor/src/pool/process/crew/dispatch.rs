@@ -174,9 +174,10 @@ impl Crew {
     /// Of the parcels that workers have been at for longer than this, what is done is over, and what
     /// has not begun is back in the queue.
     pub(super) fn cut(&mut self, patience: Duration, out: &mut Out) {
+        let now = (self.clock)();
         let (mut cuts, mut behind) = (Vec::new(), Vec::new());
         for member in self.members.values_mut() {
-            if let Some(cut) = member.cut(patience) {
+            if let Some(cut) = member.cut(patience, now) {
                 cuts.push(cut);
                 // Or they would overtake the rest.
                 behind.append(&mut member.withdraw_waiting());

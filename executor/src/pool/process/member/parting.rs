@@ -80,8 +80,9 @@ impl Member {
     pub(in crate::pool::process) fn cut(
         &mut self,
         patience: Duration,
+        now: Instant,
     ) -> Option<(Option<Done>, Option<Job>)> {
-        if self.is_dead || self.front_since.elapsed() < patience {
+        if self.is_dead || now.duration_since(self.front_since) < patience {
             return None;
         }
         // Not always the front one: that may be answered, and not heard yet.

@@ -3,8 +3,8 @@
 //! Every step is something that the program, the server, the time or a worker may do to the crew.
 //! What must hold in between is checked after each; what must hold in the end, by `tests.rs`.
 
+use super::maps::{Line, Map};
 use super::*;
-use crate::pool::process::wire::arrival::Views;
 
 /// See the file head.
 pub(super) struct Walk {
@@ -15,6 +15,10 @@ pub(super) struct Walk {
     pub(super) next_ticket: Ticket,
     pub(super) has_setup: bool,
     pub(super) setups: SetupEnds,
+    pub(super) maps: Vec<Map>,
+    pub(super) line: Line,
+    /// All was stopped: whatever runs may be sacrificed.
+    is_stopped: bool,
     /// Who is awake and will look for answers before he sleeps (T1 in waiter.rs): the manager, the
     /// thread that attends, submitters whose workers are being woken.
     pub(super) manager_looks: bool,
@@ -34,6 +38,9 @@ impl Walk {
             next_ticket: 1,
             has_setup: false,
             setups: Arc::default(),
+            maps: Vec::new(),
+            line: Line::default(),
+            is_stopped: false,
             manager_looks: false,
             waiter_looks: false,
             submitters_look: 0,
@@ -57,23 +64,29 @@ impl Walk {
         (self.dice % limit as u64) as usize
     }
 
-    /// One transition, and the ends that come of it.
+    /// One transition, and all that comes of it.
     pub(super) fn change<T>(&mut self, transition: impl FnOnce(&mut Crew, &mut Out) -> T) -> T {
         let answer = self.change_once(transition);
+        self.settle();
+        answer
+    }
+
+    /// What those have to do who were told of ends, or want some.
+    pub(super) fn settle(&mut self) {
         loop {
             // Not in the condition: its lock would last for the body.
             let ended = self.setups.lock().unwrap().pop();
-            let Some((ticket, result)) = ended else {
-                return answer;
-            };
-            self.change_once(|crew, out| crew.set_up(ticket, result, out));
+            if let Some((ticket, result)) = ended {
+                self.change_once(|crew, out| crew.set_up(ticket, result, out));
+            } else if let Some(id) = self.line.next() {
+                self.change_once(|crew, out| crew.abort(id, out));
+            } else if !self.settle_maps() {
+                return;
+            }
         }
     }
 
-    pub(super) fn change_once<T>(
-        &mut self,
-        transition: impl FnOnce(&mut Crew, &mut Out) -> T,
-    ) -> T {
+    fn change_once<T>(&mut self, transition: impl FnOnce(&mut Crew, &mut Out) -> T) -> T {
         let mut out = Out::new();
         let answer = transition(&mut self.crew, &mut out);
         self.crew.left(out.len());
@@ -97,8 +110,9 @@ impl Walk {
         let sleeps_past = |alarm: Instant| self.crew.next_look.is_none_or(|look| alarm < look);
         assert!(!self.crew.next_alarm().is_some_and(sleeps_past), "C6");
         let somebody_looks = self.manager_looks || self.waiter_looks || self.submitters_look > 0;
+        let is_unheard = |member: &Member| member.has_answered() && !member.is_mad;
         assert!(
-            somebody_looks || !self.crew.members.values().any(Member::has_answered),
+            somebody_looks || !self.crew.members.values().any(is_unheard),
             "T1: an answer that nobody will hear"
         );
         let orders: Vec<u64> = self.crew.queue.iter().map(|job| job.order).collect();
@@ -125,16 +139,19 @@ impl Walk {
     }
 
     pub(super) fn submit_on(&mut self, terms: Terms, length: usize) {
-        self.submit_while(terms, length, |walk| {
-            for _ in 0..walk.below(8) {
-                match walk.below(6) {
-                    0 => walk.hear(),
-                    1 => walk.attend(),
-                    2 => walk.submit(0),
-                    _ => walk.work(),
-                }
+        self.submit_while(terms, length, Walk::pass_while_woken);
+    }
+
+    /// What happens while a worker is being woken.
+    pub(super) fn pass_while_woken(&mut self) {
+        for _ in 0..self.below(8) {
+            match self.below(6) {
+                0 => self.hear(),
+                1 => self.attend(),
+                2 => self.submit(0),
+                _ => self.work(),
             }
-        });
+        }
     }
 
     /// `meanwhile`: while the worker is being woken, if it has to be.
@@ -170,7 +187,7 @@ impl Walk {
     }
 
     /// As `Shared::accept` does it.
-    fn accept(&mut self, job: Job, meanwhile: impl FnOnce(&mut Walk)) {
+    pub(super) fn accept(&mut self, job: Job, meanwhile: impl FnOnce(&mut Walk)) {
         self.submitters_look += 1;
         let (act, woken) = self.change(|crew, out| crew.accept(job, out));
         self.manager_looks |= act;
@@ -194,7 +211,7 @@ impl Walk {
         let index = self.below(count);
         let started = {
             let record = &mut self.records.lock().unwrap()[index];
-            if record.aborted || !record.ends.is_empty() {
+            if record.is_item || record.aborted || !record.ends.is_empty() {
                 return;
             }
             record.aborted = true;
@@ -213,14 +230,8 @@ impl Walk {
         let (board, page) = Board::create().unwrap();
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.workers.push(Played {
-            ticket,
-            arrived: false,
-            channel,
-            board: Board::open(&page).unwrap(),
-            next: 1,
-            at: None,
-        });
+        let theirs = Board::open(&page).unwrap();
+        self.workers.push(Played::new(ticket, channel, theirs));
         let mut member = Member::new(Arc::new(ours), Arc::new(board));
         let ended = self.setups.clone();
         member.setup = self.has_setup.then(|| Job {
@@ -256,49 +267,22 @@ impl Walk {
         }
     }
 
-    /// A worker takes a step: it begins a job, or ends one.
+    /// A worker takes a step: it begins something, or ends it.
     pub(super) fn work(&mut self) {
-        let Some(index) = self.pick(|worker| worker.arrived) else {
-            return;
-        };
-        let worker = &mut self.workers[index];
-        if let Some((number, job)) = worker.at.take() {
-            let result = match job % 7 {
-                0 => vec![1; BODY + 1],
-                _ => vec![1; job as usize % 200],
-            };
-            let result = carry(result, &mut new_memory).unwrap();
-            if let Payload::Memory(memory) = &result {
-                memory.send(&worker.channel, number, false).unwrap();
-            }
-            // Some are long: then fewer are given in advance.
-            let took = Duration::from_micros(job % 50);
-            match worker.board.answer(number, Kind::Done, &result, took) {
-                MANAGER => self.manager_looks = true,
-                WAITER => self.waiter_looks = self.crew.is_attended, // or nobody is there
-                _ => {}
-            }
-            return self.check();
+        if let Some(index) = self.pick(|worker| worker.arrived) {
+            let goes_mad = self.below(40) == 0;
+            self.work_as(index, goes_mad);
         }
-        match worker.board.next(worker.next) {
-            Turn::Nothing => {
-                worker.board.may_sleep(worker.next);
-                return;
-            }
-            Turn::Over => {}
-            Turn::Nonsense => panic!("nobody writes nonsense here"),
-            Turn::Mine { entry, length } => {
-                if length > BODY {
-                    let mut views = Views::default();
-                    views.receive(&worker.channel, worker.next, length).unwrap();
-                }
-                worker.at = Some((worker.next, entry));
-                if entry != SETUP {
-                    self.records.lock().unwrap()[entry as usize].begun += 1;
-                }
-            }
+    }
+
+    pub(super) fn work_as(&mut self, index: usize, goes_mad: bool) {
+        let records = &mut self.records.lock().unwrap();
+        match self.workers[index].step(records, goes_mad) {
+            Some(MANAGER) => self.manager_looks = true,
+            Some(WAITER) => self.waiter_looks = self.crew.is_attended, // or nobody is there
+            _ => {}
         }
-        worker.next += 1;
+        self.check();
     }
 
     /// The manager takes in what was answered, until there is no more.
@@ -348,11 +332,7 @@ impl Walk {
 
     /// A worker dies, and the pool takes note of it in the order of the real one.
     pub(super) fn die(&mut self, index: usize) {
-        if let Some((_, job)) = self.workers[index].at
-            && job != SETUP
-        {
-            self.records.lock().unwrap()[job as usize].falls += 1;
-        }
+        self.workers[index].fall(&mut self.records.lock().unwrap());
         if self.below(2) == 0 {
             let ticket = self.workers[index].ticket;
             self.change(|crew, _| crew.leaves(ticket)); // The end of its channel came first.
@@ -381,12 +361,11 @@ impl Walk {
         let Some(index) = workers.position(|worker| worker.ticket == ticket) else {
             return;
         };
-        if let Some((_, job)) = self.workers[index].at
-            && job != SETUP
-        {
-            let record = &self.records.lock().unwrap()[job as usize];
-            let may_stop =
-                record.aborted || record.terms.timeout.is_some() || self.crew.broken.is_some();
+        let worker = &self.workers[index];
+        if let (Some(stake), false) = (worker.stake(), worker.is_mad) {
+            let record = &self.records.lock().unwrap()[stake];
+            let all_stop = self.is_stopped || self.crew.broken.is_some();
+            let may_stop = record.aborted || record.terms.timeout.is_some() || all_stop;
             assert!(may_stop, "sacrificed: {record:?}");
         }
         if signal == libc::SIGKILL || self.below(3) > 0 {
@@ -402,7 +381,7 @@ impl Walk {
         };
         let tickets: Vec<_> = self.workers.iter().map(|worker| worker.ticket).collect();
         if let Some(index) = tickets.iter().position(|ticket| is_let_go(self, *ticket))
-            && self.workers[index].at.is_none()
+            && !self.workers[index].is_busy()
         {
             self.die(index);
         }
@@ -418,8 +397,32 @@ impl Walk {
         assert!(look.is_none_or(|look| look > hands()));
     }
 
+    /// Somebody has waited for a map for long.
+    pub(super) fn relieve(&mut self, milliseconds: u64) {
+        self.pass_time(milliseconds);
+        self.change(Crew::relieve);
+    }
+
+    /// The pool closes. True: what waits is over.
+    pub(super) fn close(&mut self) -> bool {
+        let how = self.below(3);
+        let cancels = how > 0;
+        if cancels {
+            let records = &mut self.records.lock().unwrap();
+            self.workers
+                .iter()
+                .for_each(|worker| worker.call_off(records));
+        }
+        self.is_stopped = how == 2;
+        self.change(|crew, out| match how {
+            2 => crew.stop_all(crew.grace(), out),
+            _ => crew.close(cancels, out),
+        });
+        cancels
+    }
+
     pub(super) fn step(&mut self) {
-        match self.below(22) {
+        match self.below(27) {
             0..=3 if self.below(self.calm) > 0 => self.work(),
             0..=3 => {
                 let length = [0, 10, 300_000][self.below(3)];
@@ -445,6 +448,13 @@ impl Walk {
                     self.die(index);
                 }
             }
+            22..=24 if self.below(self.calm) > 0 => self.work(),
+            22..=24 => self.extend_map(),
+            25 => {
+                let milliseconds = self.below(2) as u64;
+                self.relieve(milliseconds);
+            }
+            26 if self.below(4) == 0 => self.abort_some_map(),
             _ => {}
         }
     }
