@@ -180,10 +180,6 @@ where
         Some((Box::new(job), Payload::Bytes(rest)))
     }
 
-    fn rest(&self) -> Option<TaskId> {
-        self.rest.as_ref()?.handle.id()
-    }
-
     fn release(&mut self, left: Leftover) -> Option<Done> {
         let all = self.skip + self.items;
         let done = Results(&left.bytes).take(all).count();

@@ -27,7 +27,7 @@ use std::io;
 /// A job that was submitted and has no result yet.
 pub(super) struct Job {
     pub(super) remote: Box<dyn RemoteJob>,
-    /// When it was accepted, compared with others.
+    /// When it was accepted, compared with others. What is split off a parcel has the same place.
     pub(super) order: u64,
     /// Address of its `Entry`.
     pub(super) entry: u64,
@@ -71,11 +71,6 @@ pub(super) trait RemoteJob: Send {
     /// Of a parcel: makes a job of the items that have not begun.
     fn split(&mut self, begun: usize, argument: &mut Payload) -> Option<Part> {
         let _ = (begun, argument);
-        None
-    }
-
-    /// What was split off it.
-    fn rest(&self) -> Option<TaskId> {
         None
     }
 

@@ -127,7 +127,8 @@ struct Assigned {
     entry: u64,
     argument: Payload,
     policy: Option<Box<Policy>>,
-    /// The worker is being killed because of this job, and why.
+    /// It was told to stop when it had begun, and why. Unless it is done by then, the worker is being
+    /// killed because of it; in any case nothing further of it is to begin.
     stopped: Option<Stopped>,
 }
 
@@ -378,14 +379,21 @@ impl Member {
         })
     }
 
-    /// Who waits for the jobs here.
-    pub(super) fn remotes(&self) -> impl Iterator<Item = &dyn RemoteJob> {
-        self.jobs.iter().map(|job| &*job.remote)
-    }
-
     /// The jobs here, by name.
     pub(super) fn ids(&self) -> impl Iterator<Item = TaskId> {
-        self.remotes().map(RemoteJob::id)
+        self.jobs.iter().map(|job| job.remote.id())
+    }
+
+    /// When this job was accepted, if it is here.
+    pub(super) fn order_of(&self, id: TaskId) -> Option<u64> {
+        let job = self.jobs.iter().find(|job| job.remote.id() == id)?;
+        Some(job.order)
+    }
+
+    /// The jobs here with this place in the order: have they begun, and what are their names?
+    pub(super) fn parts(&self, order: u64) -> impl Iterator<Item = (bool, TaskId)> {
+        let jobs = self.jobs.iter().filter(move |job| job.order == order);
+        jobs.map(|job| (self.board.was_begun(job.number), job.remote.id()))
     }
 
     /// It gets no more jobs, and leaves when it has done what it has.

@@ -35,18 +35,27 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(1);
 impl Crew {
     /// Stops a job, and what was split off it. True when the manager has to act.
     pub(in crate::pool::process) fn abort(&mut self, id: TaskId, out: &mut Out) -> bool {
-        let rests = std::iter::successors(Some(id), |id| self.rest_of(*id));
-        let ids: Vec<TaskId> = rests.collect();
-        // The last first: a worker that becomes free finds nothing left to start.
-        ids.into_iter().rev().fold(false, |acts, id| {
+        let parts = self.parts_of(id);
+        parts.into_iter().fold(false, |acts, id| {
             self.stop(id, Stopped::Aborted, out) | acts
         })
     }
 
-    fn rest_of(&self, id: TaskId) -> Option<TaskId> {
-        let queued = self.queue.iter().map(|job| &*job.remote);
-        let mut jobs = queued.chain(self.members.values().flat_map(Member::remotes));
-        jobs.find(|remote| remote.id() == id)?.rest()
+    /// A job and what was split off it, and off that, and so on, though some in between may be over:
+    /// all have its place in the order. What has not begun is first: when a worker becomes free, it
+    /// finds nothing left to start.
+    fn parts_of(&self, id: TaskId) -> Vec<TaskId> {
+        let queued = self.queue.iter().find(|job| job.remote.id() == id);
+        let given = || self.members.values().find_map(|member| member.order_of(id));
+        let Some(order) = queued.map(|job| job.order).or_else(given) else {
+            return Vec::new();
+        };
+        let queued = self.queue.iter().filter(|job| job.order == order);
+        let queued = queued.map(|job| (false, job.remote.id()));
+        let given = self.members.values().flat_map(|member| member.parts(order));
+        let mut parts: Vec<_> = queued.chain(given).collect();
+        parts.sort_by_key(|(has_begun, _)| *has_begun);
+        parts.into_iter().map(|(_, id)| id).collect()
     }
 
     fn stop(&mut self, id: TaskId, why: Stopped, out: &mut Out) -> bool {

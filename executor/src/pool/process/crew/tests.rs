@@ -258,3 +258,41 @@ fn what_a_worker_answers_while_it_is_being_woken_is_heard() {
     walk.hear();
     assert_eq!(ends(&walk), [1, 1, 1]);
 }
+
+/// What was cut off a part that is over is out of reach until the part before that one is over.
+#[test]
+fn an_abort_reaches_what_was_cut_off_what_was_cut_off() {
+    for looks_on in [false, true] {
+        let mut walk = Walk::new(1);
+        (walk.has_setup, walk.crew.rules) = (false, Rules::new(2));
+        walk.maps.push(Map::default());
+        walk.submit_items(6);
+        let begin = |walk: &mut Walk, index: usize, item: usize| {
+            while walk.records.lock().unwrap()[item].begun == 0 {
+                walk.work_as(index, false);
+            }
+            walk.relieve(1);
+        };
+        for index in 0..2 {
+            walk.hire();
+            walk.arrive();
+            begin(&mut walk, index, index);
+        }
+        while walk.workers[1].is_busy() {
+            walk.work_as(1, false);
+        }
+        walk.hear();
+        walk.abort_map(0, looks_on);
+        (0..20).for_each(|_| walk.work_as(1, false));
+        let begun = walk
+            .records
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|item| item.begun)
+            .sum::<u32>();
+        assert_eq!(begun, 2);
+        walk.crew.close(false, &mut Out::new());
+        walk.finish();
+    }
+}

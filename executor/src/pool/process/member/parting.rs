@@ -139,6 +139,7 @@ impl Member {
         // and take it along: the last first, so that those that are back stay behind the worker.
         // If one of them has begun, this one is done: its answer is on the way, and counts.
         let mut back = Vec::new();
+        self.jobs[index].stopped.get_or_insert(why);
         if let Look::Answered { .. } = self.board.look(self.jobs[index].number) {
             return Stop::Done(back);
         }
@@ -154,7 +155,6 @@ impl Member {
         self.stage = Stage::Leaving;
         // Within the grace a parcel may come to the end of an item, and not to the next one.
         self.board.scene().tray.cut(self.jobs[index].number);
-        self.jobs[index].stopped.get_or_insert(why);
         Stop::Running(back)
     }
 
