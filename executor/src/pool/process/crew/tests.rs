@@ -32,7 +32,7 @@ struct Record {
     is_item: bool,
     /// It is not to begin.
     is_off: bool,
-    /// It fell, or its worker told nonsense, when it was not aborted yet.
+    /// It fell, as the item that is lost (or its worker told nonsense), and was not aborted before.
     is_lost: bool,
     /// Nobody will be told how it ends.
     is_unseen: bool,
@@ -158,10 +158,7 @@ fn every_job_ends_once_and_truly_whatever_happens() {
             let at_rest = record.begun == record.falls;
             let told_truly = match record.ends[..] {
                 ["answer"] => record.begun == record.falls + 1 && may_run_again(record, 0),
-                ["fell"] if record.is_item => {
-                    let was_stopped = record.aborted && !record.is_lost;
-                    record.falls <= 1 && at_rest && !was_stopped
-                }
+                ["fell"] if record.is_item => record.is_lost && at_rest,
                 ["fell"] => {
                     record.falls == 1 && at_rest && fails_at_once(record) && !record.aborted
                 }

@@ -95,6 +95,7 @@ impl Played {
     pub(super) fn fall(&self, records: &mut [Record]) {
         if let Some(stake) = self.stake() {
             records[stake].falls += 1;
+            records[stake].is_lost |= !records[stake].aborted;
         }
         if let Some(at) = &self.at {
             at.lose(records);
@@ -123,15 +124,20 @@ impl Played {
     }
 
     /// One step. Whom it has to wake, if it is one that wakes. `goes_mad`: should it come to answer a
-    /// parcel, then with nonsense.
-    pub(super) fn step(&mut self, records: &mut [Record], goes_mad: bool) -> Option<u32> {
+    /// parcel, then with nonsense. `is_emptied`: nothing that waits is to begin any more.
+    pub(super) fn step(
+        &mut self,
+        records: &mut [Record],
+        goes_mad: bool,
+        is_emptied: bool,
+    ) -> Option<u32> {
         match &self.at {
             _ if self.is_mad => None,
             None => {
                 self.claim(records);
                 None
             }
-            Some(at) if at.entry == PARCEL => self.step_in_parcel(records, goes_mad),
+            Some(at) if at.entry == PARCEL => self.step_in_parcel(records, goes_mad, is_emptied),
             Some(at) => {
                 let result = result_of_item(at.entry as usize);
                 let result = pack(&result, &mut new_memory).unwrap();
@@ -175,7 +181,12 @@ impl Played {
         self.next += 1;
     }
 
-    fn step_in_parcel(&mut self, records: &mut [Record], goes_mad: bool) -> Option<u32> {
+    fn step_in_parcel(
+        &mut self,
+        records: &mut [Record],
+        goes_mad: bool,
+        is_emptied: bool,
+    ) -> Option<u32> {
         let at = self.at.as_mut().expect("a parcel");
         let scene = self.board.scene();
         if !at.has_begun {
@@ -199,6 +210,11 @@ impl Played {
             records[item].begun += 1;
             at.item = Some(item);
             return None;
+        }
+        // What the tray had no room for waits again, or is over.
+        if !scene.tray.is_cut() {
+            let items = at.items.iter();
+            items.for_each(|item| records[*item].is_off |= is_emptied || records[*item].aborted);
         }
         if goes_mad {
             self.is_mad = true;

@@ -277,7 +277,8 @@ impl Walk {
 
     pub(super) fn work_as(&mut self, index: usize, goes_mad: bool) {
         let records = &mut self.records.lock().unwrap();
-        match self.workers[index].step(records, goes_mad) {
+        let is_emptied = self.crew.emptied.is_some();
+        match self.workers[index].step(records, goes_mad, is_emptied) {
             Some(MANAGER) => self.manager_looks = true,
             Some(WAITER) => self.waiter_looks = self.crew.is_attended, // or nobody is there
             _ => {}
