@@ -115,6 +115,7 @@ impl<S: Schedule> Scheduled<S> {
 
 /// For tests of queues and lists: a task that is woken is dropped.
 #[cfg(test)]
+#[derive(Clone)]
 pub(crate) struct Nowhere;
 
 #[cfg(test)]

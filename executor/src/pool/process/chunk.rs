@@ -272,3 +272,136 @@ fn unreadable() -> JoinError {
         reason: "the worker's answer to several items is none".into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::WorkerExit;
+    use crate::pool::process::parcel::{Parcel, push};
+    use crate::pool::process::wire::codec::encode;
+    use crate::pool::process::wire::memory::Along;
+    use crate::task::schedule::Nowhere;
+
+    /// A parcel of the items from 0 on, the side that waits for it, and its argument.
+    fn parcel(items: u32) -> (ChunkJob<u32, Nowhere>, Sent<u32>, Payload) {
+        let (mut job, sent) = ChunkJob::new(Nowhere, items as usize, true, None);
+        assert!(job.start());
+        let mut parcel = Parcel::default();
+        (0..items).for_each(|item| parcel.add(&item).unwrap());
+        (job, sent, Payload::Bytes(parcel.into_argument()))
+    }
+
+    /// The results of these items, as they lie on a tray: tenfold.
+    fn results(items: std::ops::Range<u32>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        items.for_each(|item| push(&mut bytes, Kind::Done, &encode(&(item * 10)).unwrap()));
+        bytes
+    }
+
+    fn answer(items: u32) -> Answer {
+        let bytes = [&items.to_ne_bytes()[..], &results(0..items)].concat();
+        Answer {
+            kind: Kind::Done,
+            payload: Incoming::Bytes(bytes),
+            took: Duration::ZERO,
+            spent: (Along::default(), None, None),
+        }
+    }
+
+    fn opened(mut sent: Sent<u32>) -> Opened<u32> {
+        let opened = sent.handle.join_timeout(Duration::ZERO);
+        opened.expect("it is over").expect("it was not dropped")
+    }
+
+    fn are_tenfold(results: &[Result<u32, JoinError>], items: std::ops::Range<u32>) -> bool {
+        let results = results.iter().map(|result| *result.as_ref().unwrap());
+        results.eq(items.map(|item| item * 10))
+    }
+
+    fn died() -> Outcome {
+        let nothing = WorkerExit {
+            pid: 1,
+            signal: None,
+            code: None,
+            limit: None,
+            crossing: None,
+        };
+        Outcome::Failed(JoinError::WorkerDied(nothing))
+    }
+
+    /// K2: the third result, or what of it is here, may stand for any item from there on.
+    #[test]
+    fn what_cannot_be_read_stands_for_all_items_behind_it() {
+        let (mut job, sent, mut argument) = parcel(6);
+        let bytes = [results(0..2), vec![0xff; 7]].concat();
+        assert_eq!(job.inherit(Leftover { begun: 3, bytes }), (2, 6));
+        assert!(job.split(6, &mut argument).is_none(), "it may have run");
+        Box::new(job).finish(died());
+        let opened = opened(sent);
+        assert!(are_tenfold(&opened.results[..2], 0..2));
+        let is_lost = |result: &Result<_, _>| matches!(result, Err(JoinError::WorkerDied(_)));
+        assert!(opened.results.len() == 6 && opened.results[2..].iter().all(is_lost));
+    }
+
+    /// What was cut off may be run elsewhere by now: the results of this worker do not count.
+    #[test]
+    fn a_worker_that_goes_on_in_spite_of_all_is_not_heeded() {
+        let (mut job, sent, mut argument) = parcel(6);
+        assert!(job.split(2, &mut argument).is_some());
+        let answer = answer(6);
+        assert_eq!(job.items_in(&answer), Some((2, 2)));
+        assert!(job.split(2, &mut argument).is_none());
+        Box::new(job).finish(Outcome::Answer(answer));
+        let opened = opened(sent);
+        assert!(are_tenfold(&opened.results, 0..2));
+        assert_eq!(opened.rest.unwrap().items, 4);
+    }
+
+    /// So does a worker that tells of fewer items than had begun.
+    #[test]
+    fn what_is_split_off_twice_is_in_order() {
+        let (mut job, sent, mut argument) = parcel(6);
+        let (behind, _) = job.split(4, &mut argument).unwrap();
+        let answer = answer(1);
+        let (_, begun) = job.items_in(&answer).unwrap();
+        let (next, bytes) = job.split(begun, &mut argument).unwrap();
+        let Payload::Bytes(bytes) = bytes else {
+            panic!("it was short");
+        };
+        let mut expected = Parcel::default();
+        (1..4).for_each(|item: u32| expected.add(&item).unwrap());
+        assert_eq!(bytes, expected.bytes);
+        Box::new(job).finish(Outcome::Answer(answer));
+        next.finish(died());
+        behind.finish(died());
+        let first = opened(sent);
+        assert!(are_tenfold(&first.results, 0..1));
+        let rest = first.rest.unwrap();
+        assert_eq!(rest.items, 5);
+        let second = opened(rest);
+        assert_eq!(second.results.len(), 3);
+        let third = opened(second.rest.unwrap());
+        assert!(third.results.len() == 2 && third.rest.is_none());
+    }
+
+    #[test]
+    fn what_was_released_is_not_told_again() {
+        let (mut job, sent, _) = parcel(3);
+        let left = || Leftover {
+            begun: 3,
+            bytes: results(0..2),
+        };
+        let (done, items) = job.release(left()).unwrap();
+        assert_eq!(items, 2);
+        done.finish(Outcome::Failed(JoinError::Cancelled));
+        let first = opened(sent);
+        assert!(are_tenfold(&first.results, 0..2));
+        assert!(job.release(left()).is_none(), "there is no more");
+        assert_eq!(job.items_in(&answer(1)), None, "fewer than there were");
+        assert_eq!(job.items_in(&answer(2)), None);
+        assert_eq!(job.items_in(&answer(3)), Some((1, 3)));
+        Box::new(job).finish(Outcome::Answer(answer(3)));
+        let last = opened(first.rest.unwrap());
+        assert!(are_tenfold(&last.results, 2..3) && last.rest.is_none());
+    }
+}

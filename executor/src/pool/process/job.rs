@@ -210,3 +210,34 @@ pub(super) fn unknown_code() -> io::Error {
         "the job's code was loaded after the fork server started, so the workers do not have it",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::WorkerExit;
+
+    #[test]
+    fn a_copy_of_an_error_says_the_same() {
+        let exit = WorkerExit {
+            pid: 7,
+            signal: Some(9),
+            code: None,
+            limit: None,
+            crossing: Some(Crossing::DecodeArgument),
+        };
+        for error in [
+            JoinError::Cancelled,
+            JoinError::Closed,
+            JoinError::WorkerDied(exit),
+            JoinError::Broken("the reason".into()),
+            JoinError::Start(io::Error::from_raw_os_error(libc::EAGAIN)),
+            JoinError::Start(io::Error::other("the server is gone")),
+            JoinError::Codec {
+                crossing: Crossing::EncodeResult,
+                reason: "no".into(),
+            },
+        ] {
+            assert_eq!(format!("{:?}", copy_of(&error)), format!("{error:?}"));
+        }
+    }
+}

@@ -310,6 +310,31 @@ mod tests {
         assert_eq!((count_in(&answer), results), (1, vec![Kind::Done]));
     }
 
+    /// The tray keeps room to say so.
+    #[test]
+    fn a_long_result_without_memory_costs_no_other_one() {
+        /// So many of these fill the tray.
+        const SHORT: usize = 95;
+        const FIT: usize = ROOM / (1 + LENGTH + 1 + SHORT);
+        let the_last_is_long = |n: u32| vec![0_u8; if (n as usize) < FIT { SHORT } else { BODY }];
+        fn entry_of<F: Fn(u32) -> Vec<u8> + Copy + 'static>(function: F) -> &'static Entry {
+            Entry::of::<Several<F, u32, Vec<u8>>>(&function)
+        }
+        let scene = Scene::default();
+        scene.tray.begin(1);
+        let parcel = parcel(0..FIT as u32 + 9);
+        let mut refuses = || Err(io::Error::other("no".repeat(SPARE)));
+        let entry = entry_of(the_last_is_long);
+        let reply = entry.run(Arrived::Bytes(&parcel.bytes), &scene, &mut refuses);
+        let Payload::Bytes(bytes) = reply.payload else {
+            panic!("there is no memory");
+        };
+        let kinds: Vec<_> = results_in(&bytes).map(|(kind, _)| kind).collect();
+        let expected = [vec![Kind::Done; FIT], vec![Kind::BadResult]].concat();
+        assert_eq!((reply.kind, kinds), (Kind::Done, expected));
+        assert_eq!(count_in(&bytes), FIT + 1);
+    }
+
     #[test]
     fn what_is_split_off_is_what_was_behind() {
         for at in 0..=5 {
