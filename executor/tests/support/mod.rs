@@ -274,3 +274,35 @@ pub fn leave_trace(path: &Path) {
         .unwrap();
     file.write_all(b".").unwrap();
 }
+
+/// Counts the runs of items: a file to which each appends a line.
+pub struct Tally(PathBuf);
+
+impl Tally {
+    pub fn new(name: &str) -> Tally {
+        let name = format!("tatkal-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, "").unwrap();
+        Tally(path)
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.0.clone()
+    }
+
+    pub fn runs(&self) -> Vec<u32> {
+        let text = fs::read_to_string(&self.0).unwrap();
+        text.lines().map(|line| line.parse().unwrap()).collect()
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+pub fn append(path: &Path, n: u32) {
+    let mut file = fs::File::options().append(true).open(path).unwrap();
+    file.write_all(format!("{n}\n").as_bytes()).unwrap();
+}

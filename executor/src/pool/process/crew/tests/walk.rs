@@ -17,6 +17,8 @@ pub(super) struct Walk {
     pub(super) setups: SetupEnds,
     pub(super) maps: Vec<Map>,
     pub(super) line: Line,
+    /// Whatever waits was cancelled.
+    is_emptied: bool,
     /// All was stopped: whatever runs may be sacrificed.
     is_stopped: bool,
     /// Who is awake and will look for answers before he sleeps (T1 in waiter.rs): the manager, the
@@ -40,6 +42,7 @@ impl Walk {
             setups: Arc::default(),
             maps: Vec::new(),
             line: Line::default(),
+            is_emptied: false,
             is_stopped: false,
             manager_looks: false,
             waiter_looks: false,
@@ -277,7 +280,7 @@ impl Walk {
 
     pub(super) fn work_as(&mut self, index: usize, goes_mad: bool) {
         let records = &mut self.records.lock().unwrap();
-        let is_emptied = self.crew.emptied.is_some();
+        let is_emptied = self.is_emptied || self.crew.broken.is_some();
         match self.workers[index].step(records, goes_mad, is_emptied) {
             Some(MANAGER) => self.manager_looks = true,
             Some(WAITER) => self.waiter_looks = self.crew.is_attended, // or nobody is there
@@ -407,19 +410,18 @@ impl Walk {
     /// The pool closes. True: what waits is over.
     pub(super) fn close(&mut self) -> bool {
         let how = self.below(3);
-        let cancels = how > 0;
-        if cancels {
+        (self.is_emptied, self.is_stopped) = (how > 0, how == 2);
+        if self.is_emptied {
             let records = &mut self.records.lock().unwrap();
             self.workers
                 .iter()
                 .for_each(|worker| worker.call_off(records));
         }
-        self.is_stopped = how == 2;
         self.change(|crew, out| match how {
             2 => crew.stop_all(crew.grace(), out),
-            _ => crew.close(cancels, out),
+            _ => crew.close(how == 1, out),
         });
-        cancels
+        self.is_emptied
     }
 
     pub(super) fn step(&mut self) {

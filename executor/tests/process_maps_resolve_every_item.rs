@@ -1,44 +1,38 @@
 //! `map` over processes hands over many items at a time, and nobody can tell: each item has its own
 //! result, in its place, runs once, waits for no other one, and is taken no earlier than the window
-//! allows.
+//! allows. (What deaths do to it: `process_maps_lose_one_item_to_a_death.rs`.)
 
 mod support;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cell::Cell;
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use support::{Dice, Trace, leave_trace, pool, until};
-use tatkal_executor::{Crossing, Executor, JoinError, OnDeath, ProcessPool, Shutdown};
+use support::{Tally, Trace, append, leave_trace, pool, until};
+use tatkal_executor::{Crossing, Executor, JoinError, ProcessPool, Shutdown};
 
 tests![
     items_are_counted_where_jobs_are,
     results_come_in_input_order_whatever_the_items_take,
     a_panic_fails_its_item_alone,
     an_item_that_cannot_cross_fails_alone,
+    a_result_whose_drop_panics_fails_alone,
     results_too_long_for_the_tray_arrive,
     arguments_of_every_length_arrive,
-    a_worker_s_death_costs_the_item_it_was_at_and_no_other,
-    no_item_runs_twice_when_workers_die,
-    whenever_a_worker_is_killed_it_costs_one_item_at_most,
     an_endless_input_is_taken_no_further_than_the_window,
     a_panic_of_the_input_loses_no_item,
+    items_that_come_slowly_are_not_held_back_for_one_another,
     long_items_do_not_share_jobs,
     what_is_behind_a_long_item_runs_elsewhere,
     what_is_before_a_long_item_is_given,
-    items_with_a_time_limit_have_it_each,
-    items_on_retry_are_tried_again,
     what_was_accepted_before_the_pool_closed_runs,
     what_had_not_begun_when_the_queue_was_cancelled_never_runs,
     what_had_not_begun_when_the_map_was_dropped_never_runs,
     a_pool_that_is_stopped_ends_the_map,
-    what_an_item_printed_is_out,
 ];
 
 /// Enough for the parcels to have become large.
@@ -48,45 +42,9 @@ fn same(n: u32) -> u32 {
     n
 }
 
-/// Counts the runs of items: a file to which each appends a line.
-struct Tally(PathBuf);
-
-impl Tally {
-    fn new(name: &str) -> Tally {
-        let name = format!("tatkal-maps-{}-{name}", process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::write(&path, "").unwrap();
-        Tally(path)
-    }
-
-    fn runs(&self) -> Vec<u32> {
-        let text = fs::read_to_string(&self.0).unwrap();
-        text.lines().map(|line| line.parse().unwrap()).collect()
-    }
-}
-
-impl Drop for Tally {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-fn append(path: &PathBuf, n: u32) {
-    let mut file = OpenOptions::new().append(true).open(path).unwrap();
-    file.write_all(format!("{n}\n").as_bytes()).unwrap();
-}
-
 fn work_for(time: Duration) {
     let begin = Instant::now();
     while begin.elapsed() < time {}
-}
-
-fn die() -> ! {
-    // SAFETY: ends this worker, at once.
-    unsafe {
-        libc::kill(libc::getpid(), libc::SIGKILL);
-    }
-    unreachable!()
 }
 
 /// A worker that stays for 50 jobs does 50 items: each is then a job.
@@ -125,7 +83,7 @@ fn a_panic_fails_its_item_alone() {
             Err(JoinError::Panicked(report)) => {
                 assert!(n % 7 == 3);
                 assert_eq!(report.message(), format!("item {n}"));
-                assert!(report.location().unwrap().contains("process_maps.rs"));
+                assert!(report.location().unwrap().contains(file!()));
             }
             Err(error) => panic!("item {n}: {error}"),
         }
@@ -204,6 +162,43 @@ fn an_item_that_cannot_cross_fails_alone() {
     assert_eq!(count, MANY / 2);
 }
 
+/// Panics when it is dropped where it was made, which is after it was encoded.
+struct Fragile(u32);
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        assert!(self.0 != 7_777 || thread::panicking(), "dropped");
+    }
+}
+
+impl Serialize for Fragile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.0 + MANY).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fragile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fragile, D::Error> {
+        u32::deserialize(deserializer).map(Fragile)
+    }
+}
+
+fn a_result_whose_drop_panics_fails_alone() {
+    let pool = pool(1);
+    let mut results = pool.map(Fragile, 0..MANY).enumerate();
+    let mut failed = results
+        .by_ref()
+        .filter_map(|(n, result)| Some((n, result.err()?)));
+    let (n, error) = failed.next().unwrap();
+    let JoinError::Codec { crossing, reason } = error else {
+        panic!("item {n}: {error}");
+    };
+    assert_eq!((n, crossing), (7_777, Crossing::EncodeResult));
+    assert!(reason.contains("dropped"), "{reason}");
+    assert!(failed.next().is_none());
+    assert_eq!(pool.metrics().left_workers, 0);
+}
+
 fn length(n: u32) -> usize {
     match n % 500 {
         499 => 100_000,
@@ -234,108 +229,6 @@ fn arguments_of_every_length_arrive() {
     let texts = (0..MANY / 4).map(|n| "y".repeat(length(n)));
     let lengths = pool.map(|text: String| text.len(), texts);
     assert!(lengths.map(Result::unwrap).eq((0..MANY / 4).map(length)));
-}
-
-fn a_worker_s_death_costs_the_item_it_was_at_and_no_other() {
-    let pool = pool(2);
-    let some_die = |n: u32| match n % 3000 {
-        2999 => die(),
-        _ => n,
-    };
-    let mut deaths = 0;
-    for (n, result) in (0..).zip(pool.map(some_die, 0..MANY)) {
-        match result {
-            Ok(result) => assert!(result == n && n % 3000 != 2999),
-            Err(JoinError::WorkerDied(exit)) => {
-                assert_eq!((n % 3000, exit.signal), (2999, Some(libc::SIGKILL)));
-                deaths += 1;
-            }
-            Err(error) => panic!("item {n}: {error}"),
-        }
-    }
-    assert_eq!(deaths, MANY / 3000);
-    until("the last death is known", || {
-        pool.metrics().left_workers == u64::from(deaths)
-    });
-    assert_eq!(pool.metrics().total().jobs, u64::from(MANY - deaths));
-}
-
-fn no_item_runs_twice_when_workers_die() {
-    let tally = Tally::new("deaths");
-    let pool = pool(2);
-    let marked = |(n, path): (u32, PathBuf)| {
-        append(&path, n);
-        match n % 97 {
-            90 => die(),
-            _ => n,
-        }
-    };
-    let items = 0..3000;
-    let results = pool.map(marked, items.clone().map(|n| (n, tally.0.clone())));
-    let failed = results.filter(Result::is_err).count();
-    assert_eq!(failed, items.clone().filter(|n| n % 97 == 90).count());
-    let mut runs = tally.runs();
-    runs.sort_unstable();
-    assert!(runs.into_iter().eq(items), "every item once");
-}
-
-/// kill(2) from outside, at any moment: mostly in the middle of a parcel.
-fn whenever_a_worker_is_killed_it_costs_one_item_at_most() {
-    const ITEMS: u32 = 4_000;
-    let pool = &pool(2);
-    let over = &AtomicBool::new(false);
-    thread::scope(|scope| {
-        let killer = scope.spawn(|| {
-            let (mut dice, mut kills, mut done) = (Dice(0x5eed), 0, 0);
-            while !over.load(Ordering::Relaxed) {
-                thread::sleep(Duration::from_micros(dice.below(12_000)));
-                // Or on a busy machine none would live long enough, and that is told as well.
-                let so_far = pool.metrics().total().jobs;
-                if std::mem::replace(&mut done, so_far) == so_far {
-                    continue;
-                }
-                let pids = pool.worker_pids();
-                if let Some(pid) = pids.get(dice.below(2) as usize) {
-                    // SAFETY: a worker of the pool's, or a pid that it has just given back.
-                    kills += u32::from(unsafe { libc::kill(*pid as i32, libc::SIGKILL) } == 0);
-                }
-            }
-            kills
-        });
-        let mut failed = 0;
-        while failed < 3 {
-            failed += killed_items(pool, ITEMS);
-        }
-        over.store(true, Ordering::Relaxed);
-        let kills = killer.join().unwrap();
-        assert!(failed <= kills, "{failed} items failed by {kills} kills");
-    });
-}
-
-/// Maps, and checks that each item ran as its result says. How many failed.
-fn killed_items(pool: &ProcessPool, items: u32) -> u32 {
-    let tally = Tally::new("kills");
-    let marked = |(n, path): (u32, PathBuf)| append(&path, n);
-    let results = pool.map(marked, (0..items).map(|n| (n, tally.0.clone())));
-    let results: Vec<_> = results.collect();
-    let mut runs = vec![0; items as usize];
-    for n in tally.runs() {
-        runs[n as usize] += 1;
-    }
-    assert_eq!(results.len(), runs.len());
-    let mut failed = 0;
-    for (n, (result, runs)) in results.iter().zip(runs).enumerate() {
-        match result {
-            Ok(()) => assert_eq!(runs, 1, "item {n}"),
-            Err(JoinError::WorkerDied(exit)) => {
-                assert_eq!(exit.signal, Some(libc::SIGKILL));
-                assert!(runs <= 1, "item {n} ran {runs} times");
-                failed += 1;
-            }
-            Err(error) => panic!("item {n}: {error}"),
-        }
-    }
-    failed
 }
 
 fn an_endless_input_is_taken_no_further_than_the_window() {
@@ -381,6 +274,29 @@ fn a_panic_of_the_input_loses_no_item() {
     assert!(given.into_iter().eq((0..MANY).filter(|n| !bad.contains(n))));
 }
 
+/// From some item on, the input waits for what follows from the items a few before.
+fn items_that_come_slowly_are_not_held_back_for_one_another() {
+    const FAST: u32 = 5_000;
+    const BEFORE: u32 = 24;
+    let tally = Tally::new("slowly");
+    let pool = pool(2);
+    let marks = |(n, path): (u32, PathBuf)| {
+        if n >= FAST {
+            append(&path, n);
+        }
+    };
+    let items = (0..FAST + 100).map(|n| {
+        if n >= FAST {
+            thread::sleep(Duration::from_millis(1)); // slowly
+        }
+        if n >= FAST + BEFORE {
+            until("an item before", || tally.runs().contains(&(n - BEFORE)));
+        }
+        (n, tally.path())
+    });
+    assert!(pool.map(marks, items).all(|result| result.is_ok()));
+}
+
 /// Item 0 waits until item 1 has begun, and the other way round.
 fn long_items_do_not_share_jobs() {
     let traces = [Trace::new("first"), Trace::new("second")];
@@ -393,9 +309,8 @@ fn long_items_do_not_share_jobs() {
     assert!(pool.map(paired, items).all(|result| result.is_ok()));
 }
 
-/// The parcels are large when one item begins to wait for the next ones, which are behind it.
+/// The parcels are large when one item begins to wait for those that are behind it.
 fn what_is_behind_a_long_item_runs_elsewhere() {
-    const NEXT: usize = 20;
     let tally = Tally::new("behind");
     let pool = pool(2);
     let waits = |(n, path): (u32, PathBuf)| {
@@ -404,12 +319,13 @@ fn what_is_behind_a_long_item_runs_elsewhere() {
         }
         if n == 3_000 {
             until("the next ones", || {
-                fs::read_to_string(&path).unwrap().lines().count() >= NEXT
+                let text = fs::read_to_string(&path).unwrap();
+                (3_001..3_020).all(|n| text.lines().any(|line| line == n.to_string()))
             });
         }
         n
     };
-    let results = pool.map(waits, (0..4_000).map(|n| (n, tally.0.clone())));
+    let results = pool.map(waits, (0..4_000).map(|n| (n, tally.path())));
     assert!(results.map(Result::unwrap).eq(0..4_000));
     let mut runs = tally.runs();
     runs.sort_unstable();
@@ -426,39 +342,6 @@ fn what_is_before_a_long_item_is_given() {
     leave_trace(&gate.open.path());
     assert_eq!(results.filter(Result::is_ok).count(), AT_THE_GATE as usize);
     assert_eq!(pool.metrics().total().jobs, 2 * u64::from(AT_THE_GATE));
-}
-
-fn items_with_a_time_limit_have_it_each() {
-    let pool = pool(2);
-    let brief = pool.jobs().timeout(Duration::from_secs(1));
-    let one_hangs = |n: u32| {
-        if n == 700 {
-            thread::sleep(Duration::from_secs(600));
-        }
-        n
-    };
-    for (n, result) in (0..).zip(brief.map(one_hangs, 0..1500)) {
-        match result {
-            Ok(result) => assert!(result == n && n != 700),
-            Err(JoinError::TimedOut) => assert_eq!(n, 700),
-            Err(error) => panic!("item {n}: {error}"),
-        }
-    }
-}
-
-fn items_on_retry_are_tried_again() {
-    let tally = Tally::new("retries");
-    let pool = pool(2);
-    let tough = pool.jobs().on_death(OnDeath::Retry(1));
-    let dies_once = |(n, path): (u32, PathBuf)| {
-        if n == 300 && !fs::read_to_string(&path).unwrap().contains("300") {
-            append(&path, n);
-            die();
-        }
-        n
-    };
-    let results = tough.map(dies_once, (0..600).map(|n| (n, tally.0.clone())));
-    assert!(results.map(Result::unwrap).eq(0..600));
 }
 
 fn uneven(n: u32) -> u32 {
@@ -593,25 +476,4 @@ fn a_pool_that_is_stopped_ends_the_map() {
         let fine = |result: &Result<(), JoinError>| result.is_ok() || failed(result);
         assert!(results.iter().all(fine));
     }
-}
-
-/// What it wrote without a newline is not in a buffer of a worker that is dead.
-fn what_an_item_printed_is_out() {
-    let tally = Tally::new("printed");
-    let pool = pool(1);
-    let prints = |(n, path): (u32, PathBuf)| {
-        if n == 0 {
-            let file = OpenOptions::new().append(true).open(&path).unwrap();
-            // SAFETY: both descriptors are open, and this worker's own.
-            unsafe { libc::dup2(std::os::fd::AsRawFd::as_raw_fd(&file), 1) };
-        }
-        if n == 1999 {
-            die();
-        }
-        print!("{n};");
-    };
-    let results = pool.map(prints, (0..2000).map(|n| (n, tally.0.clone())));
-    assert_eq!(results.filter(Result::is_ok).count(), 1999);
-    let text = fs::read_to_string(&tally.0).unwrap();
-    assert!(text.ends_with("1997;1998;"), "{}", &text[text.len() - 30..]);
 }
