@@ -18,8 +18,8 @@
 //!
 //! 1. `sync.rs`, `error.rs`, `park.rs` (token sleep), `budget.rs` (how much a poll may do),
 //!    `block_on.rs` (the smallest executor), `driver.rs` (what a worker sleeps on)
-//! 2. `task/`: `schedule.rs`, `word.rs`, `state.rs`, `cell.rs`, `waker.rs`, `runnable.rs`,
-//!    `free.rs`, `harness.rs`, `join.rs`, `body.rs`, `promise.rs`, `completion/`
+//! 2. `task/`: `schedule.rs`, `word.rs`, `state.rs`, `depot.rs`, `memory.rs`, `cell.rs`,
+//!    `waker.rs`, `runnable.rs`, `harness.rs`, `join.rs`, `body.rs`, `promise.rs`, `completion/`
 //! 3. `scheduler/`: `yield_now.rs`, `live.rs`, `fifo.rs`, `metrics.rs`, `single.rs`, `queue/`,
 //!    `multi/`, `guest.rs`, `spawn.rs`
 //! 4. `group/`: `join_set.rs`, `failure.rs`, `inbox.rs`, `task_group.rs`

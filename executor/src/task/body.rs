@@ -4,6 +4,7 @@
 //! that lists its tasks, the list's reference. Next: `promise.rs`.
 
 use super::cell::{Cell, Task};
+use super::depot::Depot;
 use super::join::JoinHandle;
 use super::runnable::Runnable;
 use super::schedule::Schedule;
@@ -11,13 +12,27 @@ use crate::error::JoinError;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// (1) A task for a scheduler without a list of live tasks.
+/// (1) A task for a scheduler without a list of live tasks, its memory from the allocator.
 pub(crate) fn new_task<F, T, S>(future: F, scheduler: S) -> (Runnable, JoinHandle<T>)
 where
     F: Future<Output = Result<T, JoinError>>,
     S: Schedule,
 {
-    let pointer = Cell::allocate(future, scheduler, 2);
+    new_task_from(None, future, scheduler)
+}
+
+/// (1) As `new_task`, its memory from a depot if there is some.
+#[inline]
+pub(crate) fn new_task_from<F, T, S>(
+    depot: Option<&Depot>,
+    future: F,
+    scheduler: S,
+) -> (Runnable, JoinHandle<T>)
+where
+    F: Future<Output = Result<T, JoinError>>,
+    S: Schedule,
+{
+    let pointer = Cell::allocate(future, scheduler, 2, depot);
     // SAFETY: two references were made, and the task is born SCHEDULED.
     unsafe { (Runnable::from_raw(pointer), JoinHandle::from_raw(pointer)) }
 }
@@ -28,7 +43,21 @@ where
     F: Future<Output = Result<T, JoinError>>,
     S: Schedule,
 {
-    let pointer = Cell::allocate(future, scheduler, 3);
+    new_listed_task_from(None, future, scheduler)
+}
+
+/// (1) As `new_listed_task`, its memory from a depot if there is some.
+#[inline]
+pub(crate) fn new_listed_task_from<F, T, S>(
+    depot: Option<&Depot>,
+    future: F,
+    scheduler: S,
+) -> (Runnable, JoinHandle<T>, Task)
+where
+    F: Future<Output = Result<T, JoinError>>,
+    S: Schedule,
+{
+    let pointer = Cell::allocate(future, scheduler, 3, depot);
     // SAFETY: three references were made, and the task is born SCHEDULED.
     unsafe {
         (

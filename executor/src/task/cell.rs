@@ -24,13 +24,16 @@
 //!           waker, and the larger of future and output, whose error is one pointer (`Failure`).
 //! Next: `waker.rs`.
 
+use super::depot::Depot;
 use super::harness;
+use super::memory::allocate;
 use super::schedule::Schedule;
 use super::state::State;
 use super::word::Snapshot;
 use crate::error::JoinError;
 use crate::park::Vigil;
 use crate::sync::UnsafeCell;
+use std::alloc::Layout;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::task::Waker;
@@ -126,9 +129,16 @@ where
     F: Future<Output = Result<T, JoinError>>,
     S: Schedule,
 {
-    /// (1) The one allocation. The caller owns as many references as it asked for.
-    pub(crate) fn allocate(future: F, scheduler: S, references: usize) -> NonNull<Header> {
-        let cell = Box::new(Self {
+    /// (1) The one allocation, perhaps from a depot. The caller owns as many references as it asked
+    /// for.
+    #[inline]
+    pub(crate) fn allocate(
+        future: F,
+        scheduler: S,
+        references: usize,
+        depot: Option<&Depot>,
+    ) -> NonNull<Header> {
+        let cell = Self {
             prefix: Prefix {
                 header: Header {
                     state: State::new(Snapshot::new(references)),
@@ -141,8 +151,11 @@ where
             stage: UnsafeCell::new(Stage {
                 future: ManuallyDrop::new(future),
             }),
-        });
-        NonNull::from(Box::leak(cell)).cast()
+        };
+        let memory = allocate(Layout::new::<Self>(), depot).cast::<Self>();
+        // SAFETY: `allocate` gave us memory of this layout, and only us.
+        unsafe { memory.write(cell) };
+        memory.cast()
     }
 }
 

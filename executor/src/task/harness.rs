@@ -16,7 +16,7 @@
 //! Source    tokio's `runtime/task/harness.rs` for the division of labour. Next: `join.rs`.
 
 use super::cell::{Cell, Failure, Header, Stage, Task, VTable, drop_references};
-use super::free::free_later;
+use super::memory::free_later;
 use super::runnable::Runnable;
 use super::schedule::{Schedule, Scheduled, TaskId};
 use super::state::State;

@@ -9,17 +9,19 @@
 //! ```
 //!
 //! Reading order: `schedule.rs` (what a task asks of its scheduler), `word.rs` (one word, pure
-//! transitions), `state.rs` (the word, shared), `cell.rs` (memory layout, who touches what),
-//! `waker.rs`, `runnable.rs` (the right to poll), `free.rs` (memory on its way back), `harness.rs` (poll, complete, cancel, free),
+//! transitions), `state.rs` (the word, shared), `depot.rs` (where memory waits for its next task),
+//! `memory.rs` (where memory comes from, and goes), `cell.rs` (its layout, who touches what),
+//! `waker.rs`, `runnable.rs` (the right to poll), `harness.rs` (poll, complete, cancel, free),
 //! `join.rs` (the handle), `body.rs` (how a task is made), `promise.rs` (a result that comes from
 //! elsewhere), `completion/` (`as_completed`, `wait`).
 
 pub(crate) mod body;
 pub(crate) mod cell;
 pub(crate) mod completion;
-pub(crate) mod free;
+pub(crate) mod depot;
 pub(crate) mod harness;
 pub(crate) mod join;
+pub(crate) mod memory;
 #[cfg(all(test, loom))]
 mod models;
 pub(crate) mod promise;

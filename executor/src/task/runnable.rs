@@ -1,4 +1,4 @@
-//! The runnable: the right to poll a task once. What run queues hold. Next: `free.rs`.
+//! The runnable: the right to poll a task once. What run queues hold. Next: `harness.rs`.
 
 use super::cell::{Header, drop_references};
 use super::schedule::TaskId;

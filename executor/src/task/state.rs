@@ -27,7 +27,7 @@
 //! and leaves the completer alone with the task: no locked instruction to complete and free it, and
 //! none to begin a job, which no list holds.
 //!
-//! Next: `cell.rs`.
+//! Next: `depot.rs`.
 
 use super::word::{
     Abort, Detach, REFERENCE, Shutdown, Snapshot, ToComplete, ToIdle, ToRunning, Wake,

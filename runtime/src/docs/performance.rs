@@ -34,7 +34,8 @@
 //! | No counted pointer to the executor in a task: who holds the right to poll finds it alive, because it sweeps its lists before it goes | 70 -> 61 ns to spawn one (one worker) | two locked instructions on a line that all workers write |
 //! | A thief that comes back for more pauses first, some 64 `spin_loop`s | 251 -> 138 ns; 2,900 thefts -> 300; to tokio 1.4 -> 4.8 with the steps before it | a thief close behind the spawner takes tasks one by one, and the lines of queue, list and cells each time |
 //! | An inject queue of two halves, exchanged when the workers' half is empty; one lock per spawn from outside; no fence where a worker wakes another | from outside 306 -> 232 ns | producers slept on the lock that a worker held while it moved half a ring |
-//! | Memory that another thread asked for goes back to the allocator in batches (`task/free.rs`), whoever is alone with a task needs no locked instruction, an output's error is one word in the cell (`versus`, one run before and one after) | from outside 287 -> 225 ns, to tokio 2.4 -> 2.9, smol 1.0 -> 1.2; with mimalloc to tokio 1.4 -> 2.0 | a free by a third thread is a locked instruction on a line that all of them write: boxes of one thread that two others free take 93 ns each, in batches of 64 33 |
+//! | Memory that another thread asked for goes back to the allocator in batches, whoever is alone with a task needs no locked instruction, an output's error is one word in the cell (`versus`, one run before and one after) | from outside 287 -> 225 ns, to tokio 2.4 -> 2.9, smol 1.0 -> 1.2; with mimalloc to tokio 1.4 -> 2.0 | a free by a third thread is a locked instruction on a line that all of them write: boxes of one thread that two others free take 93 ns each, in batches of 64 33 |
+//! | Memory of tasks from outside does not go back at all: a worker leaves it in the executor's depot (`task/depot.rs`), 64 cells at a time, where a thread that spawns fetches as many (`versus`, three runs before and after) | from outside 239 -> 191 ns, to tokio 2.6 to 2.9 -> 3.3 to 3.8, smol 1.2 to 1.4 -> 1.6 to 1.8; with mimalloc 199 -> 171 ns, to tokio 1.9 to 2.2 -> 2.3 to 2.5 | the spawning thread was the slower side, with a third of its time in `malloc`: cold cells, and the lock of an arena in which the workers freed |
 //! | A busy worker takes its *share* of the inject queue at its look, not one task | 10,000 tasks from outside beside four busy ones: 13 s -> 4 ms | it was a defect of fairness first; `versus` found it |
 //! | A slot for the task to run next, which thieves leave alone unless its worker is stuck | chained spawns: 3.2 times tokio's speed | two tasks that talk stay on one CPU, and a store fills the empty slot |
 //! | The watch: a sleeper looks every 10 ms, only while there is activity, whether a poll is stuck | nothing measurable | instead of waking somebody at each event to hand the driver over: two context switches per request |
@@ -89,7 +90,8 @@
 //! | decision | before -> after, per job | why it helps |
 //! |---|---|---|
 //! | Two queues: submitters push at the rear, workers take from the front, and the two are exchanged when the front is empty; a worker yields three times before it exchanges | submitted and joined 476 -> 89 ns (tokio's `spawn_blocking` held to as many threads 937, rayon 704); detached 578 -> 294 | a worker faster than the submitter fetched jobs singly, and the lock with them. Each half alone does little: the exchange 430, the yields 380 |
-//! | The same three steps for detached jobs, whose cells shrank from 72 to 56 bytes | detached 270 -> 220, to tokio 2.9 -> 3.7, crossbeam's channel 1.05 -> 1.35 | half of the workers' time went into `free`. What is left is the submitter's: 100 of its 220 ns are in `malloc`, which walks from one cold cell to the next |
+//! | The same three steps for detached jobs, whose cells shrank from 72 to 56 bytes | detached 270 -> 220, to tokio 2.9 -> 3.7, crossbeam's channel 1.05 -> 1.35 | half of the workers' time went into `free`. What was left was the submitter's: 100 of its 220 ns in `malloc`, which walked from one cold cell to the next |
+//! | A depot for the memory of jobs that are over, as for tasks from outside | detached 218 -> 131 ns, to tokio 3.3 to 4.1 -> 5.9 to 7.4, rayon 1.7 to 2.4 -> 3.4 to 3.8, crossbeam's channel 0.6 to 1.3 -> 2.0 to 2.3; with mimalloc 188 -> 127 ns, crossbeam 1.0 to 1.2 -> 1.7 to 1.9 | 60 ns are left without the counter that the benchmark's jobs share |
 //! | Dropping a handle early is one exchange | 639 -> 527, 600 (two pairs of noisy runs) | three locked instructions per detached job instead of four |
 //!
 //! # The process pool
@@ -117,7 +119,9 @@
 //!   sleeps per 10,000 tasks became 2, and 230 ns a task 290. Three threads have two CPUs here, and
 //!   a worker that sleeps leaves its CPU to the spawner.
 //! - *Fetching the next task's cell ahead* (`prefetch`, one to three tasks, both queues): nothing. The
-//!   spawner is the slower side.
+//!   spawner is the slower side. *The next free cell, for the spawner:* nothing either.
+//! - *A `ThreadPool::execute` without a handle*, its closure in the queue's entry: not built. With a
+//!   depot there is no allocation to save, and the bars are passed by jobs that do have handles.
 //! - *A load before every reference drop, in case it is the last.* Pays only where being last is
 //!   likely; kept where the handle reads its output.
 //! - *An intrusive list of live tasks.* The same memory: two pointers in every cell.

@@ -24,7 +24,7 @@ use super::worker::{OnPool, Settings, Shared, Work};
 use crate::block_on::refuse_if_entered;
 use crate::pool::executor::{Executor, Portable, Shutdown, refuse_captures};
 use crate::scheduler::StillRunning;
-use crate::task::body::{Job, new_task};
+use crate::task::body::{Job, new_task_from};
 use crate::task::join::JoinHandle;
 use std::fmt;
 use std::sync::Arc;
@@ -49,8 +49,9 @@ use std::time::{Duration, Instant};
 /// such jobs a pool of their own, or use `scope`.
 ///
 /// # Cost
-/// A job: one allocation, one short lock to submit it and one to take it; a system call only when
-/// a sleeping thread is to be woken.
+/// A job: one allocation (or the memory of one that is over, which the pool keeps until it has had
+/// nothing to do for a moment), one short lock to submit it and one to take it; a system call only
+/// when a sleeping thread is to be woken.
 ///
 /// # Example
 /// ```
@@ -92,7 +93,8 @@ impl ThreadPool {
         T: Send + 'static,
     {
         let when_full = self.shared.when_full();
-        let (runnable, handle) = new_task(Job::new(job), OnPool);
+        let (runnable, handle) =
+            new_task_from(Some(&self.shared.queue.depot), Job::new(job), OnPool);
         self.shared.push(Work::Job(runnable), when_full);
         handle
     }
@@ -126,7 +128,8 @@ impl ThreadPool {
             Err(Refused::Closed) => return Err(TrySubmitError::Closed(job)),
         };
         // Under the lock that `place` holds: an allocation, no user code.
-        let (runnable, handle) = new_task(Job::new(job), OnPool);
+        let (runnable, handle) =
+            new_task_from(Some(&self.shared.queue.depot), Job::new(job), OnPool);
         let admitted = place.fill(Work::Job(runnable));
         self.shared.follow(admitted);
         Ok(handle)

@@ -21,7 +21,8 @@
 //! the submitter's hands, which costs both sides more than the job. So a worker that has emptied
 //! the front lets others run for a moment before it exchanges (`gather`).
 //!
-//! Owns      the queued jobs, and the handles of the threads for whoever waits for their end.
+//! Owns      the queued jobs, the depot with memory for more (task/depot.rs), and the handles of the
+//!           threads for whoever waits for their end.
 //! Who       any thread pushes, closes and waits; only the pool's threads call `first`, `next`.
 //! Holds     Q1 a job that is in the rear came after every job in the front;
 //!           Q2 a token stands for one sleeper that the roster counts as searching; a sleeper
@@ -38,10 +39,7 @@
 //!           under the rear's lock); who misreads the other looks under the locks before it sleeps.
 //!
 //! Cost      push: one lock, and one system call when a sleeper must be woken. next: one lock while
-//!           the front lasts, then two, and YIELDS_TO_GATHER yields. A searcher yields the CPU
-//!           LOOKS_BEFORE_SLEEP times before it sleeps: without that, a submitter that is slower
-//!           than its workers paid two system calls per job (counted: 500,000 no-ops on 2 threads
-//!           made 244,000 futex calls; with it, a few hundred).
+//!           the front lasts, then two, and what `queue/rest.rs` says.
 //!
 //! Why two locks, and not a lock-free queue: idle counts and jobs change together, which is what
 //! keeps Q3 a matter of reading ten lines. 100,000 no-ops submitted and joined, 2 threads on 2
@@ -52,29 +50,21 @@
 //! Rejected: workers that take several jobs at once. A job behind a blocked one must be free for
 //! others to take, so each worker would need a queue that others steal from, and jobs would
 //! overtake each other, for 5 percent more.
-//! Next: `queue/end.rs`.
+//! Next: `queue/rest.rs`.
 
 mod end;
+mod rest;
 
 use super::roster::{Roster, Summon};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, lock};
-use crate::task::free::free_now;
+use crate::task::depot::Depot;
+use crate::task::memory::pass_on_cells;
 use std::collections::VecDeque;
 use std::mem;
+use std::sync::Arc;
 use std::thread;
-
-/// How often a worker without a job lets other threads run before it sleeps. Each look costs one
-/// `sched_yield`, which is cheap beside the two futex calls and two context switches of a sleep;
-/// the number is small enough that an idle pool is asleep within microseconds. 3 were enough in
-/// the measurement above, 30 no better than 10. The model checker looks under the locks only.
-const LOOKS_BEFORE_SLEEP: u32 = if cfg!(loom) { 0 } else { 10 };
-
-/// How often a worker that has emptied the front lets other threads run before it exchanges: a
-/// microsecond or so on a CPU that nobody else wants. It counts as searching meanwhile, so nobody
-/// is woken or started for what it will find. With 1 the measurement in the file head gives 170,
-/// with 2 to 5 about the same.
-const YIELDS_TO_GATHER: u32 = if cfg!(loom) { 0 } else { 3 };
+use std::time::Duration;
 
 /// Jobs on their way from submitters to workers. `J` is `Runnable`; the models use numbers.
 #[derive(Debug)]
@@ -91,6 +81,8 @@ pub(super) struct Queue<J> {
     /// Whoever waits for the threads to end sleeps here.
     gone: Condvar,
     bounded: bool,
+    /// Memory for jobs.
+    pub(super) depot: Arc<Depot>,
 }
 
 /// Keeps what several threads write off the cache lines of its neighbours. Two lines: CPUs fetch
@@ -187,6 +179,7 @@ impl<J> Queue<J> {
             room: Condvar::new(),
             gone: Condvar::new(),
             bounded: capacity.is_some(),
+            depot: Arc::new(Depot::new()),
         }
     }
 
@@ -278,7 +271,7 @@ impl<J> Queue<J> {
         rear.roster.finished();
         self.tell_of_room(&rear);
         drop(rear);
-        gather();
+        rest::gather();
         self.search()
     }
 
@@ -297,10 +290,10 @@ impl<J> Queue<J> {
                 return None;
             }
             drop(front);
-            if looks < LOOKS_BEFORE_SLEEP {
+            if looks < rest::LOOKS_BEFORE_SLEEP {
                 self.publish_hint(0);
                 drop(rear);
-                free_now();
+                pass_on_cells();
                 looks = self.look(looks);
             } else {
                 self.sleep(rear);
@@ -340,28 +333,6 @@ impl<J> Queue<J> {
         }
     }
 
-    /// Lets others run until there seems to be a job, or enough was looked. Returns the looks.
-    fn look(&self, mut looks: u32) -> u32 {
-        while looks < LOOKS_BEFORE_SLEEP {
-            thread::yield_now();
-            looks += 1;
-            // Relaxed: a guess; the locks come next either way.
-            if self.hint.0.load(Ordering::Relaxed) > 0 {
-                break;
-            }
-        }
-        looks
-    }
-
-    /// Sleeps until a token says that this thread is searching again.
-    fn sleep(&self, mut rear: MutexGuard<'_, Rear<J>>) {
-        rear.roster.fall_asleep();
-        while rear.tokens == 0 {
-            rear = wait(&self.work, rear);
-        }
-        rear.tokens -= 1;
-    }
-
     /// The counts at this moment, and how many jobs wait.
     pub(super) fn counts(&self) -> (Roster, usize) {
         let rear = lock(&self.rear.0);
@@ -375,16 +346,18 @@ impl<J> Queue<J> {
     }
 }
 
-/// Lets the rear fill up.
-fn gather() {
-    for _ in 0..YIELDS_TO_GATHER {
-        thread::yield_now();
-    }
-}
-
 fn wait<'lock, T>(place: &Condvar, guard: MutexGuard<'lock, T>) -> MutexGuard<'lock, T> {
     // As in `sync::lock`: a poisoned lock of ours holds whole data.
     place
         .wait(guard)
         .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn wait_timeout<'lock, T>(
+    place: &Condvar,
+    guard: MutexGuard<'lock, T>,
+    limit: Duration,
+) -> MutexGuard<'lock, T> {
+    let waited = place.wait_timeout(guard, limit);
+    waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0
 }

@@ -73,6 +73,11 @@ impl Roster {
         self.threads - self.searching - self.asleep
     }
 
+    /// Do all the threads sleep, with none chosen to wake?
+    pub(super) fn all_sleep(&self) -> bool {
+        self.asleep == self.threads
+    }
+
     /// R3: may another job be admitted beside the `jobs` that wait?
     pub(super) fn has_room(&self, jobs: usize) -> bool {
         self.capacity

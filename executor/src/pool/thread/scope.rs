@@ -24,7 +24,7 @@
 use super::ticket::{ScopeQueue, Ticket};
 use super::worker::{OnPool, Shared, Work};
 use crate::error::JoinError;
-use crate::task::body::{Job, new_task};
+use crate::task::body::{Job, new_task_from};
 use crate::task::join::JoinHandle;
 use crate::task::runnable::Runnable;
 use std::fmt;
@@ -114,7 +114,8 @@ impl<'scope, 'env> Scope<'scope, 'env> {
             mem::forget(watch);
             output
         };
-        let (runnable, handle) = new_task(Job::new(watched), OnPool);
+        let (runnable, handle) =
+            new_task_from(Some(&self.pool.queue.depot), Job::new(watched), OnPool);
         jobs.push(runnable);
         let ticket = Ticket::new(self.jobs.clone());
         self.pool.push(Work::Ticket(ticket), when_full);

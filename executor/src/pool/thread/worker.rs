@@ -19,6 +19,7 @@ use super::ticket::Ticket;
 use crate::block_on::refuse_if_entered;
 use crate::error::JoinError;
 use crate::task::cell::Slot;
+use crate::task::memory::leave_cells_to;
 use crate::task::runnable::Runnable;
 use crate::task::schedule::{Schedule, Scheduled};
 use std::cell::Cell;
@@ -179,6 +180,7 @@ fn copy(error: &io::Error) -> io::Error {
 /// The life of one thread.
 fn work(shared: &Arc<Shared>) {
     WORKER_OF.set(Some(shared.id));
+    leave_cells_to(&shared.queue.depot);
     call(&shared.settings.on_thread_start);
     let mut next = shared.queue.first();
     while let Some(work) = next {

@@ -26,6 +26,7 @@ use crate::driver::Driver;
 use crate::park::Parker;
 use crate::sync::TryLock;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::task::depot::Depot;
 use crate::task::runnable::Runnable;
 use std::sync::Arc;
 use std::task::Waker;
@@ -50,6 +51,8 @@ pub(super) struct Shared {
     pub(super) live: Box<[LiveList]>,
     /// Tasks that completed on other threads: while the executor shuts down.
     pub(super) ended_outside: AtomicUsize,
+    /// Memory for tasks from outside.
+    pub(super) depot: Arc<Depot>,
 }
 
 /// What the others see of one worker.
@@ -101,6 +104,7 @@ impl Shared {
             closed: AtomicBool::new(false),
             live: (0..=workers).map(LiveList::new).collect(),
             ended_outside: AtomicUsize::new(0),
+            depot: Arc::new(Depot::new()),
         }
     }
 
@@ -147,6 +151,7 @@ impl Shared {
         let driver = self.driver.try_lock();
         let driver = driver.map(|mut driver| std::mem::replace(&mut *driver, nothing));
         drop(driver); // outside the lock: it may wake whoever still waited on it
+        self.depot.release();
     }
 
     /// Is there work that a worker without any could take?

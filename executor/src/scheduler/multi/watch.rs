@@ -13,6 +13,9 @@
 //!                                                   working
 //! ```
 //!
+//! A round without any activity is also when the memory that the executor keeps for tasks from
+//! outside is freed (`Shared::depot`).
+//!
 //! Holds     while a worker runs and another one sleeps, one of the sleepers is on watch, or awake
 //!           on its way there. After a round without any activity nobody is: an idle executor
 //!           costs nothing. The first worker that leaves such a sleep to run a task wakes another.
@@ -55,10 +58,11 @@ impl Watch {
     /// since the last look, and nobody else is on watch. Called when the worker has left the counts
     /// of idle.rs.
     pub(super) fn take_up(&self, shared: &Shared) -> Option<Duration> {
+        let polled = self.note_polls(shared);
         if shared.workers() == 1 {
-            return None;
+            return self.outlast_pause(shared, polled);
         }
-        if self.note_polls(shared) || shared.idle.awake() > 0 {
+        if polled || shared.idle.awake() > 0 {
             self.on_watch.set(self.on_watch.get() || take(shared));
         } else if self.on_watch.replace(false) {
             shared.watched.swap(false, Ordering::SeqCst);
@@ -66,8 +70,19 @@ impl Watch {
             // `leave`. Either it sees that nobody watches, or we see that it is awake.
             fence(Ordering::SeqCst);
             self.on_watch.set(shared.idle.awake() > 0 && take(shared));
+            shared.depot.release();
         }
         self.on_watch.get().then_some(WATCH_INTERVAL)
+    }
+
+    /// For a worker without others: nobody is to be watched, but what it leaves for later tasks it
+    /// frees after a round without any.
+    fn outlast_pause(&self, shared: &Shared, polled: bool) -> Option<Duration> {
+        if polled && shared.depot.is_stocked() {
+            return Some(WATCH_INTERVAL);
+        }
+        shared.depot.release();
+        None
     }
 
     /// The sleep ended; by itself?

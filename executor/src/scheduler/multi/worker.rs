@@ -26,7 +26,7 @@ use crate::block_on::Entered;
 use crate::error::contain;
 use crate::sync::thread_cell;
 use crate::task::cell::{Slot, Task};
-use crate::task::free::free_now;
+use crate::task::memory::{leave_cells_to, pass_on_cells};
 use crate::task::runnable::Runnable;
 use std::cell::Cell;
 use std::hint::spin_loop;
@@ -135,6 +135,7 @@ impl Worker {
     pub(super) fn run(self) {
         let entered = Entered::new();
         CURRENT.set(&self);
+        leave_cells_to(&self.shared.depot);
         let clear = ClearCurrent;
         while !self.shared.is_closed() {
             match self.next_task().or_else(|| self.search()) {
@@ -353,7 +354,7 @@ impl Worker {
             // R3 of idle.rs; it may name us, and then the sleep below ends at once.
             shared.wake_one();
         }
-        free_now();
+        pass_on_cells();
         self.remote().counters.parks.count();
         let limit = self.watch.take_up(shared);
         let bed = &self.remote().bed;

@@ -8,13 +8,13 @@
 //!
 //! A part of `Queue`: same locks, same rules (Q1 to Q4 there). Next: `../ticket.rs`.
 
-use super::{Queue, Rear, wait};
+use super::{Queue, Rear, wait, wait_timeout};
 use crate::sync::atomic::Ordering;
-use crate::sync::{Condvar, MutexGuard, lock};
+use crate::sync::lock;
 use std::collections::VecDeque;
 use std::mem;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 impl<J> Queue<J> {
     /// Takes no more jobs and wakes everybody. Returns the queued jobs if they are to be cancelled.
@@ -118,13 +118,4 @@ impl<J> Queue<J> {
         self.publish_hint(0);
         jobs
     }
-}
-
-fn wait_timeout<'lock, T>(
-    place: &Condvar,
-    guard: MutexGuard<'lock, T>,
-    limit: Duration,
-) -> MutexGuard<'lock, T> {
-    let waited = place.wait_timeout(guard, limit);
-    waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0
 }
