@@ -15,7 +15,7 @@
 //!
 //! Every arrow points down: a file uses only files that come earlier in this reading order.
 //!
-//! 1. `sync.rs`, `reactor/` (its own order is in `reactor/mod.rs`)
+//! 1. `sync.rs` (and, for unit tests, `count.rs`), `reactor/` (its own order is in `reactor/mod.rs`)
 //! 2. `time/`: `clock.rs`, `wheel.rs`, `entry.rs`, `fresh.rs`, `pending.rs`, `timers.rs`
 //! 3. `context.rs`, `driver.rs`
 //! 4. `time/`: `sleep.rs`, `timeout.rs`, `interval.rs`
@@ -35,6 +35,8 @@ mod async_fd;
 mod blocking;
 mod builder;
 mod context;
+#[cfg(test)]
+mod count;
 pub mod docs;
 mod driver;
 mod handle;

@@ -167,27 +167,7 @@ impl Readiness {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn counter() -> (Arc<Count>, Waker) {
-        let count = Arc::new(Count::default());
-        (count.clone(), count.into())
-    }
-
-    fn count(count: &Count) -> usize {
-        count.0.load(Ordering::Relaxed)
-    }
+    use crate::count::Count;
 
     /// An edge-triggered source on which both directions have said WouldBlock.
     fn idle() -> Readiness {
@@ -260,10 +240,10 @@ mod tests {
         let source = idle();
         let looked = seen(&source, Direction::Read);
         source.mark(Ready::READABLE, Arming::Edge, &mut Wakes::default());
-        let (woken, waker) = counter();
+        let (woken, waker) = Count::new();
         let waiting = source.wait(looked, Direction::Read, &waker, Arming::Edge, |_| Ok(()));
         assert_eq!(waiting.unwrap(), Waiting::TryAgain);
-        assert_eq!(count(&woken), 0);
+        assert_eq!(woken.get(), 0);
     }
 
     #[test]
@@ -289,31 +269,31 @@ mod tests {
     #[test]
     fn an_event_wakes_every_waiter_of_its_direction_and_no_other() {
         let source = idle();
-        let (first, first_waker) = counter();
-        let (second, second_waker) = counter();
-        let (writer, writer_waker) = counter();
+        let (first, first_waker) = Count::new();
+        let (second, second_waker) = Count::new();
+        let (writer, writer_waker) = Count::new();
         wait(&source, Direction::Read, &first_waker);
         wait(&source, Direction::Read, &second_waker);
         wait(&source, Direction::Write, &writer_waker);
         let mut wakes = Wakes::default();
         source.mark(Ready::READABLE, Arming::Edge, &mut wakes);
         wakes.call();
-        assert_eq!((count(&first), count(&second), count(&writer)), (1, 1, 0));
+        assert_eq!((first.get(), second.get(), writer.get()), (1, 1, 0));
         source.mark(Ready::WRITABLE, Arming::Edge, &mut wakes);
         wakes.call();
-        assert_eq!((count(&first), count(&second), count(&writer)), (1, 1, 1));
+        assert_eq!((first.get(), second.get(), writer.get()), (1, 1, 1));
     }
 
     #[test]
     fn a_doubt_ends_by_force_and_wakes_who_waits() {
         let source = in_doubt();
-        let (woken, waker) = counter();
+        let (woken, waker) = Count::new();
         assert_eq!(wait(&source, Direction::Read, &waker), Waiting::Stored);
         assert!(source.is_still_in_doubt(seen(&source, Direction::Read)));
         let mut wakes = Wakes::default();
         source.end_doubt(End::Force, &mut wakes);
         wakes.call();
-        assert_eq!(count(&woken), 1);
+        assert_eq!(woken.get(), 1);
         assert!(is_ready(&source, Direction::Read));
     }
 
@@ -324,19 +304,19 @@ mod tests {
         source.mark(Ready::READABLE, Arming::Edge, &mut Wakes::default());
         assert!(!source.is_still_in_doubt(doubted));
         let source = in_doubt();
-        let (woken, waker) = counter();
+        let (woken, waker) = Count::new();
         wait(&source, Direction::Read, &waker);
         find_nothing(&source, Direction::Read);
         source.end_doubt(End::Force, &mut Wakes::default());
-        assert_eq!(count(&woken), 0); // its next event wakes it
+        assert_eq!(woken.get(), 0); // its next event wakes it
         assert!(!is_ready(&source, Direction::Read));
     }
 
     #[test]
     fn a_oneshot_source_is_armed_by_its_waiters_and_an_event_wakes_both_directions() {
         let source = idle();
-        let (reader, reader_waker) = counter();
-        let (writer, writer_waker) = counter();
+        let (reader, reader_waker) = Count::new();
+        let (writer, writer_waker) = Count::new();
         let mut armed = Vec::new();
         for (direction, waker) in [
             (Direction::Read, &reader_waker),
@@ -354,7 +334,7 @@ mod tests {
         let mut wakes = Wakes::default();
         source.mark(Ready::READABLE, Arming::Oneshot, &mut wakes);
         wakes.call();
-        assert_eq!((count(&reader), count(&writer)), (1, 1));
+        assert_eq!((reader.get(), writer.get()), (1, 1));
         // The writer finds nothing, and arms again for itself alone.
         let mut again = None;
         wait_oneshot(&source, Direction::Write, &writer_waker, |interest| {
@@ -368,13 +348,13 @@ mod tests {
     #[test]
     fn an_arming_that_fails_stores_no_waker() {
         let source = idle();
-        let (woken, waker) = counter();
+        let (woken, waker) = Count::new();
         let refused = wait_oneshot(&source, Direction::Read, &waker, |_| {
             Err(io::Error::from(io::ErrorKind::PermissionDenied))
         });
         assert!(refused.is_err());
         source.mark(Ready::READABLE, Arming::Oneshot, &mut Wakes::default());
-        assert_eq!(count(&woken), 0);
+        assert_eq!(woken.get(), 0);
     }
 }
 

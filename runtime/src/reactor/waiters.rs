@@ -110,36 +110,20 @@ impl Line {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn counter() -> (Arc<Count>, Waker) {
-        let count = Arc::new(Count::default());
-        (count.clone(), count.into())
-    }
+    use crate::count::Count;
 
     fn store(waiters: &mut Waiters, direction: Direction, waker: &Waker) {
         drop(waiters.store(direction, waker.clone()));
     }
 
     fn counts<const N: usize>(counts: [&Count; N]) -> [usize; N] {
-        counts.map(|count| count.0.load(Ordering::Relaxed))
+        counts.map(Count::get)
     }
 
     #[test]
     fn an_event_wakes_every_waiter_of_its_direction_and_no_other() {
         let mut waiters = Waiters::default();
-        let ((first, a), (second, b), (writer, c)) = (counter(), counter(), counter());
+        let ((first, a), (second, b), (writer, c)) = (Count::new(), Count::new(), Count::new());
         store(&mut waiters, Direction::Read, &a);
         store(&mut waiters, Direction::Read, &b);
         store(&mut waiters, Direction::Write, &c);
@@ -153,7 +137,7 @@ mod tests {
     #[test]
     fn a_waiter_that_asks_twice_is_woken_once_first_or_not() {
         let mut waiters = Waiters::default();
-        let ((first, a), (second, b)) = (counter(), counter());
+        let ((first, a), (second, b)) = (Count::new(), Count::new());
         for waker in [&a, &b, &b, &a] {
             store(&mut waiters, Direction::Read, waker);
         }
@@ -166,7 +150,7 @@ mod tests {
         let mut waiters = Waiters::default();
         let woken: Vec<_> = (0..=MANY)
             .map(|_| {
-                let (count, waker) = counter();
+                let (count, waker) = Count::new();
                 store(&mut waiters, Direction::Read, &waker);
                 count
             })

@@ -79,17 +79,9 @@ impl Drop for Wakes {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use crate::count::Count;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
-
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
 
     struct Panics;
 
@@ -102,22 +94,22 @@ mod tests {
     #[test]
     fn wakers_that_panic_do_not_cost_the_others_their_wake_up() {
         for unwinding in [false, true] {
-            let count = Arc::new(Count(AtomicUsize::new(0)));
+            let (count, waker) = Count::new();
             let panics = || Arc::new(Panics).into();
             let mut wakes = Wakes::default();
             wakes.extend([
-                count.clone().into(),
+                waker.clone(),
                 panics(),
-                count.clone().into(),
+                waker.clone(),
                 panics(),
-                count.clone().into(),
+                waker.clone(),
             ]);
             let result = catch_unwind(AssertUnwindSafe(|| {
                 let _wakes = wakes;
                 assert!(!unwinding, "the owner of the list");
             }));
             assert!(result.is_err());
-            assert_eq!(count.0.load(Ordering::Relaxed), 3);
+            assert_eq!(count.get(), 3);
         }
     }
 }

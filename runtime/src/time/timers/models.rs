@@ -2,29 +2,9 @@
 //! is explored is who comes first, not what time it is.
 
 use super::*;
+use crate::count::Count;
 use crate::time::entry::Answer;
-use std::task::Wake;
 use tatkal_executor::Parker;
-
-#[derive(Default)]
-struct Count(AtomicUsize);
-
-impl Count {
-    fn get(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-fn counter() -> (Arc<Count>, Waker) {
-    let count = Arc::new(Count::default());
-    (count.clone(), count.into())
-}
 
 fn publish(timers: &Timers, waker: Waker) -> Arc<Entry> {
     let mut fresh = Fresh::default();
@@ -47,7 +27,7 @@ fn a_timer_published_while_the_loop_falls_asleep_fires() {
     loom::model(|| {
         let mut parker = Parker::new();
         let timers = Arc::new(Timers::new(Clock::real(), parker.unparker()));
-        let (woken, waker) = counter();
+        let (woken, waker) = Count::new();
         let publisher = loom::thread::spawn({
             let timers = timers.clone();
             move || drop(publish(&timers, waker))
@@ -65,7 +45,7 @@ fn a_timer_published_while_the_loop_falls_asleep_fires() {
 fn a_timer_is_either_cancelled_or_fired() {
     loom::model(|| {
         let timers = Timers::new(Clock::real(), Waker::noop().clone());
-        let (woken, waker) = counter();
+        let (woken, waker) = Count::new();
         let entry = publish(&timers, waker);
         let canceller = loom::thread::spawn(move || entry.cancel().is_some());
         turn(&timers, None);
@@ -78,8 +58,8 @@ fn a_timer_is_either_cancelled_or_fired() {
 fn a_timer_that_moves_while_it_fires_wakes_its_new_task_or_tells_it() {
     loom::model(|| {
         let timers = Timers::new(Clock::real(), Waker::noop().clone());
-        let (old, old_waker) = counter();
-        let (new, new_waker) = counter();
+        let (old, old_waker) = Count::new();
+        let (new, new_waker) = Count::new();
         let entry = publish(&timers, old_waker);
         let mover = loom::thread::spawn(move || entry.poll(&new_waker));
         turn(&timers, None);
@@ -94,7 +74,7 @@ fn a_timer_on_a_shelf_is_either_stopped_or_fired() {
     loom::model(|| {
         let timers = Arc::new(Timers::new(Clock::real(), Waker::noop().clone()));
         let shelf = timers.new_shelf();
-        let (woken, waker) = counter();
+        let (woken, waker) = Count::new();
         let worker = loom::thread::spawn(move || {
             let entry = shelf.start(0, waker);
             // As `stop_timer` does.
@@ -119,7 +99,7 @@ fn a_worker_that_falls_asleep_leaves_no_timer_behind() {
     loom::model(|| {
         let mut parker = Parker::new();
         let timers = Arc::new(Timers::new(Clock::real(), parker.unparker()));
-        let (woken, waker) = counter();
+        let (woken, waker) = Count::new();
         let worker = loom::thread::spawn({
             let timers = timers.clone();
             move || {
