@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 use tatkal::net::{TcpListener, TcpStream};
@@ -23,6 +24,22 @@ pub fn on_both<F: Future>(test: impl Fn() -> F) {
             assert!(ended.is_ok(), "the test hangs on {backend:?}");
         });
     }
+}
+
+/// Runs a test that waits for ever when the promise is broken; then it fails instead.
+pub fn within_a_minute(test: impl FnOnce() + Send + 'static) {
+    let (done, watch) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        test();
+        let _ = done.send(());
+    });
+    if let Err(RecvTimeoutError::Timeout) = watch.recv_timeout(HANGS) {
+        panic!("the test hangs");
+    }
+    // It has ended, or panicked: then so do we.
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
 /// Two ends of a connection.
