@@ -1,13 +1,17 @@
-//! New sockets, non-blocking and close-on-exec from their first moment.
+//! New sockets, non-blocking and close-on-exec from their first moment; and the two system calls that
+//! a socket spends its life with.
 //!
 //! What std cannot do: its `connect` blocks, its `bind` has a fixed and short backlog, and its
-//! `accept` needs a second system call to make the new socket non-blocking. Next: `breather.rs`.
+//! `accept` needs a second system call to make the new socket non-blocking. And its `read` and `write`
+//! go through libc, where both are points of cancellation: some 90 instructions each, once the process
+//! has had a second thread. Next: `breather.rs`.
 
 use crate::async_fd::Received;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvFlags, ReturnFlags, SocketAddrAny, SocketAddrUnix,
-    SocketFlags, SocketType, acceptfrom_with, bind, connect, listen, recvmsg, socket_with, sockopt,
+    SocketFlags, SocketType, acceptfrom_with, bind, connect, listen, recv, recvmsg, socket_with,
+    sockopt,
 };
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
@@ -64,9 +68,26 @@ pub(super) fn unix_connected(path: &Path) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
+/// Reads from a TCP stream. What cuts a read short there, a byte out of band, is told by the reactor
+/// (`URGENT`).
+#[inline]
+pub(super) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
+    let (count, _) = recv(socket, buffer, RecvFlags::empty())?;
+    let is_cut = false;
+    Ok(Received { count, is_cut })
+}
+
+/// Writes to a stream, of either kind. One whose other end is gone is an error, and no signal.
+#[cfg(target_os = "linux")]
+#[inline]
+pub(super) fn send(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    use rustix::net::SendFlags;
+    Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?)
+}
+
 /// Reads from a Unix stream. A message that came with descriptors or credentials ends a read, whatever
 /// is behind it. (We have no room for these: they are dropped.)
-pub(super) fn receive(socket: impl AsFd, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
+pub(super) fn receive_message(socket: impl AsFd, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
     let mut no_room = RecvAncillaryBuffer::default();
     let message = recvmsg(socket, buffers, &mut no_room, RecvFlags::empty())?;
     Ok(Received {

@@ -43,6 +43,9 @@ macro_rules! byte_stream {
                 cx: &mut Context<'_>,
                 bytes: &[u8],
             ) -> Poll<io::Result<usize>> {
+                #[cfg(target_os = "linux")]
+                let write = |io: &$std| socket::send(io, bytes);
+                #[cfg(not(target_os = "linux"))] // where no flag of a write keeps a signal away
                 let write = |mut io: &$std| io.write(bytes);
                 self.io.poll_send(cx, bytes.len(), write)
             }

@@ -301,20 +301,16 @@ impl TcpStream {
 
 byte_stream!(TcpStream, std::net::TcpStream);
 
-/// What cuts a read here, a byte out of band, is told by the reactor (`URGENT`).
 impl Receive for std::net::TcpStream {
     fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
-        (&*self).read(buffer).map(whole)
+        socket::receive(self, buffer)
     }
 
     fn receive_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
-        (&*self).read_vectored(buffers).map(whole)
+        let count = (&*self).read_vectored(buffers)?;
+        let is_cut = false;
+        Ok(Received { count, is_cut })
     }
-}
-
-fn whole(count: usize) -> Received {
-    let is_cut = false;
-    Received { count, is_cut }
 }
 
 impl AsFd for TcpListener {

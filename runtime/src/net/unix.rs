@@ -234,11 +234,11 @@ byte_stream!(UnixStream, std_unix::UnixStream);
 
 impl Receive for std_unix::UnixStream {
     fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
-        socket::receive(self, &mut [IoSliceMut::new(buffer)])
+        socket::receive_message(self, &mut [IoSliceMut::new(buffer)])
     }
 
     fn receive_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
-        socket::receive(self, buffers)
+        socket::receive_message(self, buffers)
     }
 }
 
