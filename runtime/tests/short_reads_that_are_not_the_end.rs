@@ -13,12 +13,22 @@ use tatkal::net::UnixStream;
 use tatkal::{JoinHandle, spawn_local, yield_now};
 
 /// A task that waits for bytes already, and reads so many.
-async fn reader(mut far: impl AsyncRead + Unpin + 'static, length: usize) -> JoinHandle<Vec<u8>> {
+async fn reader(far: impl AsyncRead + Unpin + 'static, length: usize) -> JoinHandle<Vec<u8>> {
+    reader_of_messages(far, 0, length).await
+}
+
+/// The same; to begin with, so many with a buffer for one at a time.
+async fn reader_of_messages(
+    mut far: impl AsyncRead + Unpin + 'static,
+    singly: usize,
+    length: usize,
+) -> JoinHandle<Vec<u8>> {
     let reader = spawn_local(async move {
         let mut got = Vec::new();
         while got.len() < length {
             let mut buffer = [0; 64];
-            let count = far.read(&mut buffer).await.unwrap();
+            let room = if got.len() < singly { 1 } else { 64 };
+            let count = far.read(&mut buffer[..room]).await.unwrap();
             got.extend_from_slice(&buffer[..count]);
         }
         got
@@ -27,19 +37,42 @@ async fn reader(mut far: impl AsyncRead + Unpin + 'static, length: usize) -> Joi
     reader
 }
 
+fn send_with_a_descriptor(near: &UnixStream, bytes: &[u8]) {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let fds = [near.as_fd()];
+    assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
+    sendmsg(
+        near,
+        &[IoSlice::new(bytes)],
+        &mut control,
+        SendFlags::empty(),
+    )
+    .unwrap();
+}
+
 #[test]
 fn what_follows_a_message_with_descriptors_is_read() {
     on_both(|| async {
         let (near, far) = UnixStream::pair().unwrap();
         let reader = reader(far, 11).await;
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        let fds = [near.as_fd()];
-        assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
-        let parts = [IoSlice::new(b"with")];
-        sendmsg(&near, &parts, &mut control, SendFlags::empty()).unwrap();
+        send_with_a_descriptor(&near, b"with");
         send(&near, b"without", SendFlags::empty()).unwrap();
         assert_eq!(reader.await.unwrap(), b"withwithout");
+    });
+}
+
+/// Reads that fill their buffers are made in another way, and the first that does not is, too.
+#[test]
+fn what_follows_a_message_with_descriptors_is_read_after_reads_that_filled_their_buffers() {
+    on_both(|| async {
+        let (near, far) = UnixStream::pair().unwrap();
+        let reader = reader_of_messages(far, 3, 14).await;
+        send(&near, b"one", SendFlags::empty()).unwrap();
+        yield_now().await;
+        send_with_a_descriptor(&near, b"with");
+        send(&near, b"without", SendFlags::empty()).unwrap();
+        assert_eq!(reader.await.unwrap(), b"onewithwithout");
     });
 }
 

@@ -68,8 +68,8 @@ pub(super) fn unix_connected(path: &Path) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Reads from a TCP stream. What cuts a read short there, a byte out of band, is told by the reactor
-/// (`URGENT`).
+/// Reads from a stream, and says of no read that it was cut. (What cuts one of a TCP stream, a byte out
+/// of band, is told by the reactor: `URGENT`.)
 #[inline]
 pub(super) fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
     let (count, _) = recv(socket, buffer, RecvFlags::empty())?;
@@ -87,7 +87,10 @@ pub(super) fn send(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
 
 /// Reads from a Unix stream. A message that came with descriptors or credentials ends a read, whatever
 /// is behind it. (We have no room for these: they are dropped.)
-pub(super) fn receive_message(socket: impl AsFd, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
+pub(super) fn receive_message(
+    socket: impl AsFd,
+    buffers: &mut [IoSliceMut<'_>],
+) -> io::Result<Received> {
     let mut no_room = RecvAncillaryBuffer::default();
     let message = recvmsg(socket, buffers, &mut no_room, RecvFlags::empty())?;
     Ok(Received {

@@ -1,13 +1,13 @@
 //! Reading and writing, the same for every byte stream.
 //!
 //! The traits of futures-io, for a stream type and for a reference to it. A macro, because the
-//! types differ in nothing but their names. The stream has an `io: Async<std's stream>` and a
-//! `shutdown`. Next: `tcp.rs`.
+//! types differ in little but their names. The stream has an `io: Async<std's stream>`, a `shutdown`,
+//! and its own way to [`Receive`]. Next: `tcp.rs`.
 
 use crate::async_fd::Received;
 use std::io::{self, IoSliceMut};
 
-/// How a std stream is read.
+/// How a stream is read, by one system call.
 pub(super) trait Receive {
     fn receive(&self, buffer: &mut [u8]) -> io::Result<Received>;
 
@@ -23,7 +23,7 @@ macro_rules! byte_stream {
                 buffer: &mut [u8],
             ) -> Poll<io::Result<usize>> {
                 let full = buffer.len();
-                self.io.poll_receive(cx, full, |io| io.receive(buffer))
+                self.io.poll_receive(cx, full, |_| self.receive(buffer))
             }
 
             fn poll_read_vectored(
@@ -33,7 +33,7 @@ macro_rules! byte_stream {
             ) -> Poll<io::Result<usize>> {
                 let full = buffers.iter().map(|buffer| buffer.len()).sum();
                 self.io
-                    .poll_receive(cx, full, |io| io.receive_vectored(buffers))
+                    .poll_receive(cx, full, |_| self.receive_vectored(buffers))
             }
         }
 

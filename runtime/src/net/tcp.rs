@@ -301,13 +301,13 @@ impl TcpStream {
 
 byte_stream!(TcpStream, std::net::TcpStream);
 
-impl Receive for std::net::TcpStream {
+impl Receive for TcpStream {
     fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         socket::receive(self, buffer)
     }
 
     fn receive_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
-        let count = (&*self).read_vectored(buffers)?;
+        let count = self.io.get_ref().read_vectored(buffers)?;
         let is_cut = false;
         Ok(Received { count, is_cut })
     }

@@ -16,6 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{self as std_unix, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 /// A Unix socket that listens for connections at a path.
@@ -119,6 +120,7 @@ impl AsFd for UnixListener {
 #[derive(Debug)]
 pub struct UnixStream {
     io: Async<std_unix::UnixStream>,
+    fills: Fills,
 }
 
 impl UnixStream {
@@ -135,9 +137,7 @@ impl UnixStream {
     pub async fn connect(path: impl AsRef<Path>) -> io::Result<UnixStream> {
         let path = path.as_ref();
         match socket::unix_connected(path) {
-            Ok(socket) => Ok(UnixStream {
-                io: Async::nonblocking(socket.into())?,
-            }),
+            Ok(socket) => Async::nonblocking(socket.into()).map(UnixStream::new),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let path = path.to_owned();
                 let connect = spawn_blocking(move || std_unix::UnixStream::connect(path));
@@ -169,9 +169,14 @@ impl UnixStream {
     /// Outside of a runtime.
     #[track_caller]
     pub fn from_std(stream: std_unix::UnixStream) -> io::Result<UnixStream> {
-        Ok(UnixStream {
-            io: Async::new(stream)?,
-        })
+        Async::new(stream).map(UnixStream::new)
+    }
+
+    fn new(io: Async<std_unix::UnixStream>) -> UnixStream {
+        UnixStream {
+            io,
+            fills: Fills::default(),
+        }
     }
 
     /// Gives std's stream back. It stays non-blocking.
@@ -232,9 +237,39 @@ impl UnixStream {
 
 byte_stream!(UnixStream, std_unix::UnixStream);
 
-impl Receive for std_unix::UnixStream {
+/// Did the last read fill its buffer? A hint.
+///
+/// A read that does not, only recvmsg(2) can tell from one that was cut, for 80 ns more than recv(2)
+/// takes (of 2,900 for an echo of 1 KiB, with four of them). One that does says nothing either way. So
+/// who reads messages of known length gets the latter; should it bring less, nobody knows what is left,
+/// as if the buffer were full, and the next read will be the former.
+#[derive(Debug, Default)]
+struct Fills(AtomicBool);
+
+impl Fills {
+    fn get(&self) -> bool {
+        // Relaxed, here and below: a hint.
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, fills: bool) {
+        if fills != self.get() {
+            self.0.store(fills, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Receive for UnixStream {
     fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
-        socket::receive_message(self, &mut [IoSliceMut::new(buffer)])
+        let received = match self.fills.get() {
+            true => Received {
+                is_cut: true, // for all we know
+                ..socket::receive(self, buffer)?
+            },
+            false => socket::receive_message(self, &mut [IoSliceMut::new(buffer)])?,
+        };
+        self.fills.note(received.count == buffer.len());
+        Ok(received)
     }
 
     fn receive_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
