@@ -5,7 +5,7 @@ mod gate;
 
 use gate::{Gate, wait_until, within_a_minute};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use tatkal_executor::{Executor, JoinError, JoinHandle, LocalExecutor, Shutdown, ThreadPool};
 
@@ -187,6 +187,35 @@ fn many_threads_may_shut_down_at_once() {
             }
         });
         assert!(jobs.iter().all(JoinHandle::is_finished));
+    });
+}
+
+/// The states (letters) of the threads with this name, as the system tells them.
+#[cfg(target_os = "linux")]
+fn states_of(name: &str) -> Vec<char> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let told = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+    let of_name = told.filter(|stat| stat.contains(&format!("({name}")));
+    of_name
+        .filter_map(|stat| stat.rsplit(") ").next()?.chars().next())
+        .collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_that_sleep_hear_of_the_end() {
+    within_a_minute(|| {
+        const THREADS: usize = 3;
+        let pool = ThreadPool::builder().threads(THREADS).name("sleepers");
+        let pool = pool.build();
+        let all_there = Arc::new(Barrier::new(THREADS));
+        for _ in 0..THREADS {
+            let all_there = all_there.clone();
+            pool.submit(move || all_there.wait()).detach();
+        }
+        wait_until(|| states_of("sleepers") == ['S'; THREADS]);
+        pool.shutdown(Shutdown::finish());
+        assert_eq!(pool.threads(), 0);
     });
 }
 
