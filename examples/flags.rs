@@ -10,10 +10,11 @@
 
 use std::process::ExitCode;
 use tatkal::ForkServer;
+use workloads::refused::refused;
 
 fn main() -> ExitCode {
     // First of all, while there is one thread: workers are forked from here.
-    let started = ForkServer::start().map_err(|error| format!("no fork server: {error}"));
+    let started = ForkServer::start().map_err(|error| refused("fork server", &error));
     let ended = started.and_then(|_| workloads::flags::program::run(std::env::args_os()));
     ended.unwrap_or_else(|error| {
         eprintln!("error: {error}");

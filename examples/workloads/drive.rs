@@ -10,6 +10,7 @@
 //! other, with its error: one failure never stops the rest. Next: `cli.rs`.
 
 use crate::mode::Mode;
+use crate::refused::refused;
 use crate::report::model::Item;
 use crate::session::Session;
 use crate::stamp::Place;
@@ -54,7 +55,7 @@ where
         Mode::Sequential => drive(session, &Sequential::new(), work, jobs),
         Mode::Threads | Mode::ThreadsGil => drive(session, &ThreadPool::new(workers), work, jobs),
         Mode::Processes => {
-            let pool = Killable::new(workers).map_err(|error| format!("no workers: {error}"))?;
+            let pool = Killable::new(workers).map_err(|error| refused("workers", &error))?;
             let pool = Arc::new(pool);
             let doomed = pool.clone();
             session.on_interrupt(move || doomed.kill());

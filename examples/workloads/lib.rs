@@ -1,6 +1,6 @@
 //! The two workloads, flags and hash, and what their programs share.
 //!
-//! Reading order: `units.rs`, `stamp.rs`, `printer.rs`, `digest.rs`, `mode.rs`, `report/`, `door.rs`,
+//! Reading order: `units.rs`, `refused.rs`, `stamp.rs`, `printer.rs`, `digest.rs`, `mode.rs`, `report/`, `door.rs`,
 //! `session.rs`, `interrupt.rs`, `drive.rs`, `cli.rs`, `hash/`, `flags/countries.rs`, `server/`,
 //! `http/`, `flags/`.
 
@@ -14,6 +14,7 @@ pub mod http;
 pub mod interrupt;
 pub mod mode;
 pub mod printer;
+pub mod refused;
 pub mod report;
 pub mod server;
 pub mod session;

@@ -269,8 +269,22 @@ impl fmt::Display for JoinError {
             JoinError::Broken(reason) => write!(f, "the pool is broken: {reason}"),
             JoinError::Codec { crossing, reason } => write!(f, "{crossing} failed: {reason}"),
             JoinError::Closed => f.write_str("the pool is shut down and takes no more work"),
-            JoinError::Start(error) => write!(f, "the job could not be started: {error}"),
+            JoinError::Start(error) => {
+                write!(f, "the job could not be started: {error}{}", cure(error))
+            }
         }
+    }
+}
+
+/// What can be done where the operating system has refused something.
+fn cure(error: &std::io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => "; raise the limit of open files (ulimit -n), or use fewer workers",
+        Some(libc::EAGAIN) => {
+            "; raise the limits of processes and memory (ulimit -u, ulimit -v), or use fewer workers"
+        }
+        Some(libc::ENOMEM) => "; free memory or raise its limit (ulimit -v), or use fewer workers",
+        _ => "",
     }
 }
 

@@ -35,7 +35,7 @@ fn nothing_is_begun_after_it() {
     assert_eq!(phase(&error), Phase::Connect);
     assert_eq!(
         error.to_string(),
-        "http://127.0.0.1/: timed out after 0.0 s while connecting"
+        "http://127.0.0.1/: timed out after 0 s while connecting"
     );
 }
 

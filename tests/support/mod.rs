@@ -69,9 +69,21 @@ pub fn start(name: &str, args: &str) -> Running {
 
 /// As `start`, with the pipe that it prints into.
 pub fn start_into(name: &str, args: &str, pipe: (PipeReader, PipeWriter)) -> Running {
+    start_command(Command::new(example(name)), args, pipe)
+}
+
+/// Runs `name` with `args` under limits, as a shell sets them: `-n 12`, `-v 100000`.
+pub fn run_limited(limits: &str, name: &str, args: &str) -> Ended {
+    let mut shell = Command::new("sh");
+    let line = format!("ulimit {limits}; exec \"$0\" \"$@\"");
+    shell.arg("-c").arg(line).arg(example(name));
+    start_command(shell, args, std::io::pipe().unwrap()).end()
+}
+
+fn start_command(mut command: Command, args: &str, pipe: (PipeReader, PipeWriter)) -> Running {
     use std::os::unix::process::CommandExt;
     let (reader, writer) = pipe;
-    let mut child = Command::new(example(name))
+    let mut child = command
         .args(args.split_whitespace())
         .env_remove("RUST_BACKTRACE")
         .stdin(Stdio::null())

@@ -10,6 +10,7 @@ use crate::units;
 use clap::Parser;
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -251,7 +252,15 @@ impl Arguments {
 /// started elsewhere.
 fn directory(path: &std::path::Path) -> Result<PathBuf, Refusal> {
     let made = fs::create_dir_all(path).and_then(|()| fs::canonicalize(path));
-    made.map_err(|error| Refusal::value(format!("--out '{}': {error}", path.display())))
+    made.map_err(|error| {
+        let what = match error.kind() {
+            io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                "a file is in the way; name a directory".into()
+            }
+            _ => format!("cannot be made: {error}; name another directory"),
+        };
+        Refusal::value(format!("--out '{}': {what}", path.display()))
+    })
 }
 
 fn country(text: &str) -> Result<&'static Country, String> {

@@ -10,6 +10,7 @@ use super::tasks::{self, On};
 use crate::drive;
 use crate::interrupt;
 use crate::mode::Mode;
+use crate::refused::refused;
 use crate::report::model::{Workload, plural};
 use crate::report::progress::Progress;
 use crate::server::{Config, Server};
@@ -32,7 +33,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, String>
     let output = options.common.output(false);
     let bar = !options.verbose && Progress::wanted(output.lines);
     let session = Session::new(Workload::Flags, options.common.output(bar), download::line);
-    interrupt::watch(session.clone()).map_err(|error| format!("no signals: {error}"))?;
+    interrupt::watch(session.clone()).map_err(|error| refused("signals", &error))?;
     let server = match &options.peer {
         Peer::Embedded(config) => Some(start(config)?),
         Peer::At(_) => None,
@@ -75,13 +76,13 @@ fn run_modes(
         };
         let cacert = options.cacert.as_deref();
         tasks::run(session, on, jobs, options.concurrency, cacert)
-            .map_err(|error| format!("no event loop: {error}"))?;
+            .map_err(|error| refused("event loop", &error))?;
     }
     Ok(())
 }
 
 fn start(config: &Config) -> Result<Server, String> {
-    Server::start(config.clone()).map_err(|error| format!("no embedded server: {error}"))
+    Server::start(config.clone()).map_err(|error| refused("embedded server", &error))
 }
 
 /// `5 flags from http://127.0.0.1:40123, embedded: answers after 200ms`.

@@ -5,6 +5,7 @@ use super::options::Options;
 use crate::drive::{self, Job as _};
 use crate::interrupt;
 use crate::mode::Mode;
+use crate::refused::refused;
 use crate::report::model::Workload;
 use crate::session::Session;
 use std::ffi::OsString;
@@ -24,7 +25,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> Result<ExitCode, String>
     let mut output = options.common.output(false);
     output.accounts = options.verbose;
     let session = Session::new(Workload::Hash, output, job::line);
-    interrupt::watch(session.clone()).map_err(|error| format!("no signals: {error}"))?;
+    interrupt::watch(session.clone()).map_err(|error| refused("signals", &error))?;
     session.say(&options.describe());
     Ok(match run_modes(&options, &session) {
         Ok(()) => session.finish(),

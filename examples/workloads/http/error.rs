@@ -4,6 +4,7 @@
 //! into an [`Error`]. Both print as one line of printable text, whatever a URL, a header or a
 //! certificate had in it (`OneLine`): a hostile answer cannot write to the terminal.
 
+use crate::units::show_duration;
 use std::fmt::{self, Write};
 use std::io;
 use std::net::SocketAddr;
@@ -214,8 +215,8 @@ impl fmt::Display for Reason {
             Reason::TimedOut { phase, elapsed } => {
                 write!(
                     f,
-                    "timed out after {:.1} s while {}",
-                    elapsed.as_secs_f64(),
+                    "timed out after {} while {}",
+                    show_duration(*elapsed),
                     Doing(*phase)
                 )
             }
