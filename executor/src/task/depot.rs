@@ -1,9 +1,9 @@
 //! The depot: where the memory of tasks that are over waits for the next ones.
 //!
 //! ```text
-//!   a worker, where tasks die that          an executor's            a thread that spawns
-//!   others spawned: a magazine              or a pool's depot        from outside: a magazine
-//!   for each size                                                    for each size
+//!   a worker, where tasks die that          an executor's            a thread that spawns:
+//!   others spawned: a magazine              or a pool's depot        a magazine for each
+//!   for each size                                                    size
 //!       full, or the worker ──── give ────> [mag mag mag] 64 bytes ──── take ────> empty
 //!       goes to sleep                       [mag        ] 96 bytes
 //!                                              │ KEPT bytes of a size, or release
@@ -11,11 +11,11 @@
 //!                                           the allocator
 //! ```
 //!
-//! A task that is spawned from outside is made by one thread and ends on another. An allocator takes
-//! memory back to where it was asked for: a locked instruction for each cell, on a line for which the
-//! freeing threads and the asking one fight, and then a walk over cold memory for the next. Here a
-//! magazine of up to MAGAZINE cells goes round instead, and between two visits here a thread takes or
-//! leaves a cell with a few plain instructions (`memory.rs`).
+//! A task from outside, one that was stolen and a job of a pool are made by one thread and end on
+//! another. An allocator takes memory back to where it was asked for: a locked instruction for each
+//! cell, on a line for which the freeing threads and the asking one fight, and then a walk over cold
+//! memory for the next. Here a magazine of up to MAGAZINE cells goes round instead, and between two
+//! visits here a thread takes or leaves a cell with a few plain instructions (`memory.rs`).
 //!
 //! Nobody waits here: who finds another one inside uses the allocator.
 //!

@@ -6,16 +6,17 @@
 //!                                             when it is full, the thread goes to sleep or ends
 //! ```
 //!
-//! For tasks that most likely end on another thread than they begin on: those that are spawned from
-//! outside of a runtime, and the jobs of a thread pool. All others are better off with the allocator,
-//! which lets a thread use again what it freed itself without asking anybody.
+//! Only what ends on another thread than it began on is left here (`is_from_elsewhere`). The rest is
+//! better off with the allocator, which lets a thread use again what it freed itself without asking
+//! anybody.
 //!
 //! Owns      per thread a magazine of dead cells for each size (depot.rs), which it frees at its end.
-//! Holds     a thread that spawned from outside MAGAZINE cells of each size that it spawned, at most; a
-//!           worker as many, and none while it sleeps for want of work. (A job or task that blocks its
-//!           thread keeps them there for as long. Threads that are not workers free at once: nothing
-//!           would tell them to pass on what they keep. See `is_from_elsewhere`.)
-//! Cost      a cell taken: a load and a store. A cell left: three stores.
+//! Holds     a thread that spawns, from outside or not, MAGAZINE cells of a size at most; a worker none
+//!           while it sleeps for want of work. (A job or task that blocks its thread keeps them there
+//!           for as long. Threads that are not workers free at once: nothing would tell them to pass
+//!           on what they keep.)
+//! Cost      a cell taken: two loads and a store. A cell left: three stores. Where there is none: a
+//!           look at the thread's magazine and one at the depot.
 //! Next: `cell.rs`.
 
 use super::depot::{CLASSES, Class, Depot, Magazine};

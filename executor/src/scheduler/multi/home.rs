@@ -9,16 +9,14 @@
 //!
 //! Owns      the `Home` in every task, and the threads' note of whose `block_on` they are in.
 //! Cost      a spawn or a wake on a worker: no count of the executor, no lock, no fence. From
-//!           outside: one lock, and for a wake two counts of the executor. Memory: a worker asks the
-//!           allocator, which gives it what it freed itself; others take what tasks of theirs left
-//!           in the depot.
+//!           outside: one lock, and for a wake two counts of the executor.
 //! Next: `executor.rs`.
 
 use super::live::Chain;
 use super::shared::Shared;
 use super::worker::{current, with_current};
 use crate::sync::thread_cell;
-use crate::task::body::{Plain, new_listed_task, new_listed_task_from};
+use crate::task::body::{Plain, new_listed_task_from};
 use crate::task::cell::{Slot, Task};
 use crate::task::join::JoinHandle;
 use crate::task::schedule::{Schedule, Scheduled};
@@ -96,27 +94,22 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let (future, home) = (Plain(future), Home::of(shared));
-    with_current(Arc::as_ptr(shared), |worker| match worker {
-        Some(worker) => {
-            let (runnable, handle, task) = new_listed_task(future, home);
-            match worker.enlist(task) {
+    let depot = Some(&*shared.depot);
+    let (runnable, handle, task) = new_listed_task_from(depot, Plain(future), Home::of(shared));
+    with_current(Arc::as_ptr(shared), |worker| {
+        match worker {
+            Some(worker) => match worker.enlist(task) {
                 Ok(()) => worker.push_next(runnable),
                 // Shutting down: dropping the runnable cancels the task.
                 Err(task) => drop((runnable, task)),
-            }
-            handle
-        }
-        None => {
-            let depot = Some(&*shared.depot);
-            let (runnable, handle, task) = new_listed_task_from(depot, future, home);
-            shared.inject(runnable, |outsiders| {
+            },
+            None => shared.inject(runnable, |outsiders| {
                 outsiders.listed += 1;
                 shared.live[shared.workers()].insert(&mut outsiders.lister, task);
-            });
-            handle
+            }),
         }
-    })
+    });
+    handle
 }
 
 /// The executor that a task was spawned on: a pointer that is not counted.

@@ -131,6 +131,7 @@ impl LiveList {
     }
 
     /// A chunk that exists.
+    #[inline]
     fn chunk(&self, chunk: usize) -> Option<&[Place]> {
         // Acquire: pairs with the Release in `grow`.
         let places = self.chunks[chunk].load(Ordering::Acquire);
@@ -148,7 +149,7 @@ impl LiveList {
     /// Lists a task that was not scheduled yet. `lister` is this list's.
     #[inline]
     pub(super) fn insert(&self, lister: &mut Lister, task: Task) {
-        let index = self.vacant(lister);
+        let (index, place) = self.vacant(lister);
         let slot = Slot {
             list: self.number,
             index,
@@ -158,25 +159,26 @@ impl LiveList {
             .slot
             .with_mut(|field| unsafe { *field = slot });
         // Release: see the table.
-        self.place(index)
-            .store(task.into_raw().as_ptr(), Ordering::Release);
+        place.store(task.into_raw().as_ptr(), Ordering::Release);
     }
 
-    /// A place for the next task.
+    /// A place for the next task, and its number.
     #[inline]
-    fn vacant(&self, lister: &mut Lister) -> u32 {
+    fn vacant(&self, lister: &mut Lister) -> (u32, &Place) {
         if lister.vacant == NONE {
             // Relaxed: a look that saves the owner a locked instruction.
             if self.returned.load(Ordering::Relaxed) == NONE {
-                return self.grow(lister);
+                let index = self.grow(lister);
+                return (index, self.place(index));
             }
             // Acquire: pairs with the Release in `give_back`.
             lister.vacant = self.returned.swap(NONE, Ordering::Acquire);
         }
         let index = lister.vacant;
+        let place = self.place(index);
         // Relaxed: ours, or taken over with the Acquire above.
-        lister.vacant = (self.place(index).load(Ordering::Relaxed).addr() >> 1) as u32;
-        index
+        lister.vacant = (place.load(Ordering::Relaxed).addr() >> 1) as u32;
+        (index, place)
     }
 
     /// A place that was never used.

@@ -51,7 +51,8 @@ pub(super) struct Shared {
     pub(super) live: Box<[LiveList]>,
     /// Tasks that completed on other threads: while the executor shuts down.
     pub(super) ended_outside: AtomicUsize,
-    /// Memory for tasks from outside.
+    /// Memory of tasks that died on another worker than they were spawned on, or were spawned from
+    /// outside.
     pub(super) depot: Arc<Depot>,
 }
 

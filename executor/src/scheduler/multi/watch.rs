@@ -13,8 +13,8 @@
 //!                                                   working
 //! ```
 //!
-//! A round without any activity is also when the memory that the executor keeps for tasks from
-//! outside is freed (`Shared::depot`).
+//! A round without any activity is also when the memory that the executor keeps for new tasks is
+//! freed (`Shared::depot`).
 //!
 //! Holds     while a worker runs and another one sleeps, one of the sleepers is on watch, or awake
 //!           on its way there. After a round without any activity nobody is: an idle executor
