@@ -33,10 +33,10 @@ fn nothing_is_begun_after_it() {
     let mut machine = Machine::new(Config::default(), Method::Get, url, deadline);
     let error = machine.error();
     assert_eq!(phase(&error), Phase::Connect);
-    assert_eq!(
-        error.to_string(),
-        "http://127.0.0.1/: timed out after 0 s while connecting"
-    );
+    let text = error.to_string();
+    let after = text.strip_prefix("http://127.0.0.1/: timed out after ");
+    let elapsed = after.and_then(|after| after.strip_suffix(" while connecting"));
+    assert!(elapsed.is_some(), "{text}");
 }
 
 #[test]
