@@ -196,6 +196,9 @@ impl LocalExecutor {
                 self.shared.counters.parks.count();
                 self.note();
                 driver.park(None);
+                // At once: what ended the sleep is there, as a rule, and the queue is empty.
+                // SAFETY: the owner's thread.
+                unsafe { self.shared.drain_inject() };
             }
         }
     }
@@ -300,6 +303,41 @@ impl fmt::Debug for LocalExecutor {
 impl fmt::Debug for SpawnHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SpawnHandle").finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use shared::KEPT;
+
+    /// So many tasks from another thread, run. Then how much room the inject queue and the memory it
+    /// gets next have.
+    fn room_after(executor: &LocalExecutor, tasks: usize) -> [usize; 2] {
+        let handle = executor.handle();
+        std::thread::spawn(move || (0..tasks).for_each(|_| handle.spawn(async {}).detach()))
+            .join()
+            .unwrap();
+        while executor.live_tasks() > 0 {
+            executor.block_on(crate::yield_now());
+        }
+        // SAFETY: the owner's thread; looking at a number runs no user code.
+        let spare = unsafe { executor.shared.with_local(|local| local.spare.capacity()) };
+        [lock(&executor.shared.inject).queue.capacity(), spare]
+    }
+
+    #[test]
+    fn one_task_at_a_time_from_outside_needs_no_allocator_and_a_burst_gives_its_memory_back() {
+        let executor = LocalExecutor::default();
+        room_after(&executor, 1);
+        let room = room_after(&executor, 1);
+        assert!(room.iter().all(|room| *room > 0), "{room:?}");
+        let mut others = [room[1], room[0]];
+        assert_eq!(room_after(&executor, 1), others, "exchanged");
+        for _ in 0..2 {
+            others = room_after(&executor, 10 * KEPT);
+        }
+        assert!(others.iter().all(|room| *room <= KEPT), "{others:?}");
     }
 }
 

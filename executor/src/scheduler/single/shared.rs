@@ -51,6 +51,8 @@ pub(super) struct Shared {
 pub(super) struct Local {
     pub(super) queue: Fifo,
     pub(super) live: LiveTasks,
+    /// The inject queue's next memory: empty, and no larger than [`KEPT`].
+    pub(super) spare: VecDeque<Injected>,
     /// Was the main future woken on this thread?
     pub(super) root_woken: bool,
     pub(super) closed: bool,
@@ -60,6 +62,11 @@ pub(super) struct Inject {
     pub(super) queue: VecDeque<Injected>,
     pub(super) closed: bool,
 }
+
+/// So much room the inject queue keeps, in entries of 24 bytes. One wake-up at a time, which is the
+/// rule, needs no allocator on either side, where both threads have cold caches; what a burst needed
+/// goes back.
+pub(super) const KEPT: usize = 64;
 
 pub(super) enum Injected {
     Wake(Runnable),
@@ -98,6 +105,7 @@ impl Owner {
             local: UnsafeCell::new(Local {
                 queue: Fifo::default(),
                 live: LiveTasks::new(0),
+                spare: VecDeque::new(),
                 root_woken: false,
                 closed: false,
             }),
@@ -294,16 +302,18 @@ impl Shared {
         if !self.injected.load(Ordering::Relaxed) {
             return;
         }
-        let work = {
+        // SAFETY: the owner's thread; moving memory runs no user code.
+        let mut work = unsafe { self.with_local(|local| std::mem::take(&mut local.spare)) };
+        {
             let mut inject = lock(&self.inject);
             self.injected.store(false, Ordering::Relaxed);
-            std::mem::take(&mut inject.queue)
-        };
+            std::mem::swap(&mut inject.queue, &mut work);
+        }
         self.counters.wakes.add(work.len() as u64);
         // SAFETY: the owner's thread; moving pointers runs no user code.
         unsafe {
             self.with_local(|local| {
-                for entry in work {
+                for entry in work.drain(..) {
                     match entry {
                         Injected::Wake(runnable) => local.queue.push(runnable),
                         Injected::Spawn(runnable, task) => {
@@ -311,6 +321,9 @@ impl Shared {
                             local.queue.push(runnable);
                         }
                     }
+                }
+                if work.capacity() <= KEPT {
+                    local.spare = work;
                 }
             });
         }
