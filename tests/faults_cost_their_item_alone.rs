@@ -208,7 +208,7 @@ fn check_one_lost(ended: &Ended, json: &Path, worker: Pid, name: &str, items: us
     assert_eq!(lost.len(), 1);
     assert!(lost[0]["name"].as_str().unwrap().starts_with(name));
     let error = lost[0]["error"].as_str().unwrap();
-    assert!(error.contains("killed by signal 9"), "{error}");
+    assert!(error.contains("killed by signal 9 (SIGKILL)"), "{error}");
     assert_eq!(lost[0]["pid"], worker.as_raw_nonzero().get());
     assert!(ended.stdout.contains(error), "{ended:?}");
 }

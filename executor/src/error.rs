@@ -228,7 +228,12 @@ impl fmt::Display for Crossing {
 impl fmt::Display for WorkerExit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.signal, self.code) {
-            (Some(signal), _) => write!(f, "process {} was killed by signal {signal}", self.pid)?,
+            (Some(signal), _) => {
+                write!(f, "process {} was killed by signal {signal}", self.pid)?;
+                if let Some(name) = signal_name(signal) {
+                    write!(f, " ({name})")?;
+                }
+            }
             (None, Some(code)) => write!(f, "process {} exited with code {code}", self.pid)?,
             (None, None) => write!(f, "process {} is gone", self.pid)?,
         }
@@ -242,6 +247,35 @@ impl fmt::Display for WorkerExit {
             None => Ok(()),
         }
     }
+}
+
+/// Of the signals that end a process, those that are to be expected.
+#[cfg(target_os = "linux")] // elsewhere there are no workers
+fn signal_name(signal: i32) -> Option<&'static str> {
+    Some(match signal {
+        libc::SIGABRT => "SIGABRT",
+        libc::SIGALRM => "SIGALRM",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGFPE => "SIGFPE",
+        libc::SIGHUP => "SIGHUP",
+        libc::SIGILL => "SIGILL",
+        libc::SIGINT => "SIGINT",
+        libc::SIGKILL => "SIGKILL",
+        libc::SIGPIPE => "SIGPIPE",
+        libc::SIGQUIT => "SIGQUIT",
+        libc::SIGSEGV => "SIGSEGV",
+        libc::SIGSYS => "SIGSYS",
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGTRAP => "SIGTRAP",
+        libc::SIGXCPU => "SIGXCPU",
+        libc::SIGXFSZ => "SIGXFSZ",
+        _ => return None,
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn signal_name(_: i32) -> Option<&'static str> {
+    None
 }
 
 impl fmt::Display for JoinError {
