@@ -32,7 +32,7 @@
 //!
 //! ```text
 //! 1 spawn     future -> task cell (one allocation) -> run queue
-//! 2 poll      worker takes the task, sets RUNNING, polls it with its waker
+//! 2 poll      worker takes the task, polls it with its waker
 //! 3 register  leaf future hits WouldBlock, stores the waker at its source (fd, timer, handle)
 //! 4 park      no work: worker sleeps in the driver, with the next timer as deadline
 //! 5 event     the OS says the fd is ready (or the deadline passed)

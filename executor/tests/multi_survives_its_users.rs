@@ -251,6 +251,42 @@ fn a_shutdown_that_a_poll_holds_up_says_so_and_ends_with_it() {
     assert_eq!(drops.count(), 1);
 }
 
+/// What the poll waits for stands behind it, on the same worker: dropped, or left to a limit, the
+/// executor cancels it all the same.
+#[test]
+fn what_waits_behind_a_poll_is_cancelled_before_the_poll_returns() {
+    for limit in [None, Some(Duration::ZERO), Some(Duration::from_secs(60))] {
+        let executor = MultiExecutor::new(1).unwrap();
+        let (left, all_left) = std::sync::mpsc::channel::<()>();
+        let (sender, started) = std::sync::mpsc::channel();
+        let drops = Drops::default();
+        let watched = [drops.watch(), drops.watch(), drops.watch()];
+        let task = executor.handle().spawn(async move {
+            for watched in watched {
+                // One of them goes into the next slot, the others into the queue.
+                let left = left.clone();
+                spawn(async move { drop((watched, left)) }).detach();
+            }
+            drop(left);
+            sender.send(()).unwrap();
+            all_left.recv().unwrap_err();
+            pending::<()>().await;
+        });
+        started.recv().unwrap();
+        // On a thread of its own: it must not last for ever.
+        let (done, ended) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            // With the limit of zero the worker may be said to run still.
+            let _ = limit.map(|limit| executor.shutdown_timeout(limit));
+            done.send(()).unwrap();
+        });
+        let ended = ended.recv_timeout(Duration::from_secs(50));
+        ended.expect("the executor waits for the poll, and that for the executor");
+        assert!(matches!(task.join(), Err(JoinError::Cancelled)));
+        assert_eq!(drops.count(), 3);
+    }
+}
+
 #[test]
 fn what_a_hook_wakes_or_spawns_runs_though_the_worker_was_going_to_sleep() {
     for spawns in [false, true] {

@@ -11,8 +11,8 @@
 //!   | scheduler| read by anyone with a reference                           |
 //!   +----------+-----------------------------------------------------------+
 //!   | stage    | the future; after COMPLETE the output. One at a time, in  |
-//!   |          | the same bytes. Touched by RUNNING's owner, after that by |
-//!   |          | the join handle (I2 in state.rs)                          |
+//!   |          | the same bytes. Touched by who polls, after that by the   |
+//!   |          | join handle (I2 in word.rs)                               |
 //!   +----------+-----------------------------------------------------------+
 //! ```
 //!

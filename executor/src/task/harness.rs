@@ -1,7 +1,7 @@
 //! What happens to a task: poll, complete, cancel, free. The only file that touches the stage.
 //!
 //! ```text
-//!   Runnable::run ──> to_running ──Poll──> poll ──Ready──> complete ──> references go
+//!   Runnable::run ──> to_polling ──Poll──> poll ──Ready──> complete ──> references go
 //!                        |   |              |  \──panic──>    ^
 //!                        |   Cancel ──────> cancel ───────────┘
 //!                        Husk               ^
@@ -19,7 +19,6 @@ use super::cell::{Cell, Failure, Header, Stage, Task, VTable, drop_references};
 use super::memory::free_later;
 use super::runnable::Runnable;
 use super::schedule::{Schedule, Scheduled, TaskId};
-use super::state::State;
 use super::waker::WakerRef;
 use super::word::{Abort, Shutdown, ToComplete, ToIdle, ToRunning};
 use crate::budget;
@@ -74,38 +73,31 @@ where
     // SAFETY: the vtable belongs to this type; the runnable's reference keeps the cell alive.
     let cell = unsafe { cell::<F, T, S>(pointer) };
     let state = &cell.prefix.header.state;
-    let running = if S::AT_HOME {
-        state.transition_to_running_at_home()
-    } else {
+    let running = if S::CANCEL_IN_PLACE {
         state.transition_to_running()
+    } else {
+        state.transition_to_polling()
     };
     match running {
         ToRunning::Poll => {}
-        // SAFETY: we own RUNNING, and the runnable's reference goes into `cancel`.
+        // SAFETY: the stage is ours, and the runnable's reference goes into `cancel`.
         ToRunning::Cancel => return unsafe { cancel::<F, T, S>(pointer) },
         // SAFETY: the runnable's reference.
-        ToRunning::Husk => return unsafe { husk::<F, T, S>(pointer) },
+        ToRunning::Husk => return unsafe { drop_references(pointer, 1) },
     }
     // SAFETY: our reference outlives the poll.
     let waker = unsafe { WakerRef::new(pointer) };
     budget::refill();
     let polled = catch_unwind(AssertUnwindSafe(|| {
         cell.stage.with_mut(|stage| {
-            // SAFETY: I2: we own RUNNING and the task is not complete, so the stage is the
-            // future and ours. It never moves: the cell is on the heap until it is freed.
+            // SAFETY: I2: we poll and the task is not complete, so the stage is the future and
+            // ours. It never moves: the cell is on the heap until it is freed.
             let future = unsafe { Pin::new_unchecked(&mut *(*stage).future) };
             future.poll(&mut Context::from_waker(&waker))
         })
     }));
-    let idle = |state: &State| {
-        if S::AT_HOME {
-            state.transition_to_idle_at_home()
-        } else {
-            state.transition_to_idle()
-        }
-    };
     match polled {
-        Ok(Poll::Pending) => match idle(state) {
+        Ok(Poll::Pending) => match state.transition_to_idle() {
             ToIdle::Idle => {}
             // SAFETY: `transition_to_idle` dropped our reference, and it was the last.
             ToIdle::Free => unsafe { free::<F, T, S>(pointer) },
@@ -114,10 +106,10 @@ where
                 // vtable belongs to scheduler `S`.
                 S::reschedule(unsafe { Scheduled::new(Runnable::from_raw(pointer)) });
             }
-            // SAFETY: we still own RUNNING and the reference.
+            // SAFETY: the stage is still ours, and the reference.
             ToIdle::Cancel => unsafe { cancel::<F, T, S>(pointer) },
         },
-        // SAFETY: we own RUNNING; the future is still in the stage, and goes now.
+        // SAFETY: the stage is ours; the future is still in it, and goes now.
         Ok(Poll::Ready(output)) => unsafe { retire::<F, T, S>(pointer, output) },
         // SAFETY: the same.
         Err(panic) => unsafe { retire::<F, T, S>(pointer, Err(panicked(panic))) },
@@ -131,7 +123,7 @@ fn panicked(payload: Box<dyn Any + Send>) -> JoinError {
 /// Drops the future without an output: the task was cancelled.
 ///
 /// # Safety
-/// The caller owns RUNNING and gives up one reference.
+/// The stage is the caller's (I2), who gives up one reference.
 unsafe fn cancel<F, T, S>(pointer: NonNull<Header>)
 where
     F: Future<Output = Result<T, JoinError>>,
@@ -144,7 +136,7 @@ where
 /// Drops the future, then completes with `output`. A panic of that drop becomes the output.
 ///
 /// # Safety
-/// The caller owns RUNNING, the stage is the future, and the caller gives up one reference.
+/// The stage is the caller's (I2) and holds the future, and the caller gives up one reference.
 unsafe fn retire<F, T, S>(pointer: NonNull<Header>, output: Result<T, JoinError>)
 where
     F: Future<Output = Result<T, JoinError>>,
@@ -164,14 +156,14 @@ where
             Err(panicked(panic))
         }
     };
-    // SAFETY: RUNNING is ours and the stage is empty.
+    // SAFETY: the stage is ours and empty.
     unsafe { complete::<F, T, S>(pointer, output) }
 }
 
 /// (8) Stores the output, tells the join handle, leaves the list of live tasks.
 ///
 /// # Safety
-/// The caller owns RUNNING, the stage is empty, and the caller gives up one reference.
+/// The stage is the caller's (I2) and empty, and the caller gives up one reference.
 pub(super) unsafe fn complete<F, T, S>(pointer: NonNull<Header>, output: Result<T, JoinError>)
 where
     F: Future<Output = Result<T, JoinError>>,
@@ -180,7 +172,7 @@ where
     // SAFETY: alive by the caller's reference.
     let cell = unsafe { cell::<F, T, S>(pointer) };
     cell.stage.with_mut(|stage| {
-        // SAFETY: I2: still RUNNING. The stage holds nothing that the write would leak.
+        // SAFETY: I2: not COMPLETE yet. The stage holds nothing that the write would leak.
         unsafe {
             stage.write(Stage {
                 output: ManuallyDrop::new(output.map_err(Failure::new)),
@@ -235,7 +227,7 @@ where
         // SAFETY: as above.
         ToRunning::Cancel => unsafe { cancel::<F, T, S>(pointer) },
         // SAFETY: the runnable's reference.
-        ToRunning::Husk => unsafe { husk::<F, T, S>(pointer) },
+        ToRunning::Husk => unsafe { drop_references(pointer, 1) },
     }
 }
 
@@ -253,7 +245,7 @@ where
         // SAFETY: we own RUNNING and the reference.
         ToRunning::Poll | ToRunning::Cancel => unsafe { cancel::<F, T, S>(pointer) },
         // SAFETY: the runnable's reference.
-        ToRunning::Husk => unsafe { husk::<F, T, S>(pointer) },
+        ToRunning::Husk => unsafe { drop_references(pointer, 1) },
     }
 }
 
@@ -291,18 +283,6 @@ where
     }
 }
 
-/// The runnable of a task that was cancelled without it.
-///
-/// # Safety
-/// The caller gives up the runnable.
-unsafe fn husk<F, T, S: Schedule>(pointer: NonNull<Header>) {
-    // SAFETY: the runnable's reference.
-    unsafe {
-        cell::<F, T, S>(pointer).prefix.scheduler.husk_gone();
-        drop_references(pointer, 1);
-    }
-}
-
 /// What a plain thread may wait on.
 ///
 /// # Safety
@@ -323,16 +303,11 @@ where
 {
     // SAFETY: alive by the caller's reference.
     let cell = unsafe { cell::<F, T, S>(pointer) };
-    match cell.prefix.header.state.transition_to_shutdown() {
+    match cell.prefix.header.state.transition_to_shutdown(S::AT_HOME) {
         // SAFETY: the caller's reference.
         Shutdown::Nothing => unsafe { drop_references(pointer, 1) },
-        Shutdown::Cancel { queued } => {
-            if queued {
-                cell.prefix.scheduler.husk_made();
-            }
-            // SAFETY: RUNNING is ours; `cancel` consumes the caller's reference.
-            unsafe { cancel::<F, T, S>(pointer) }
-        }
+        // SAFETY: RUNNING is ours; `cancel` consumes the caller's reference.
+        Shutdown::Cancel => unsafe { cancel::<F, T, S>(pointer) },
     }
 }
 

@@ -10,7 +10,7 @@
 //! | `the_last_waker_meets_the_end`  | drop of the last waker, a poll that returns Pending      |
 //! | `an_abort_meets_a_poll`         | abort (both kinds of scheduler), a poll                  |
 //! | `an_abort_meets_a_wake_...`     | abort, wake, poll; abort, abort, poll                    |
-//! | `a_shutdown_meets_...`          | shutdown, wake, poll                                     |
+//! | `a_shutdown_..._meets_...`      | shutdown, wake, poll; at home: shutdown, wake            |
 //! | `a_handle_..._meets_completion` | register, register another, join, drop; completion       |
 //! | `..._leave_together`            | handle's drop, abort, completion                         |
 //! | in `promise.rs`                 | start and complete, abort, join                          |
@@ -20,9 +20,7 @@
 
 mod bench;
 
-use super::cell::Task;
 use super::join::{AbortHandle, JoinHandle};
-use super::runnable::Runnable;
 use crate::error::JoinError;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::lock;
@@ -44,14 +42,9 @@ fn bounded_model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
     builder.check(f);
 }
 
-fn wakes_meet_a_poll(
-    new: fn(bool) -> (Bench, Runnable, JoinHandle<Output>, Task),
-    wakes: usize,
-    by_value: bool,
-    check: fn(&Bench),
-) -> impl Fn() {
+fn wakes_meet_a_poll(wakes: usize, by_value: bool, check: fn(&Bench)) -> impl Fn() {
     move || {
-        let (bench, runnable, handle, task) = new(false);
+        let (bench, runnable, handle, task) = Bench::new::<false>(false);
         runnable.run();
         let bench = Arc::new(bench);
         // Queued once more, so that the poll below is there for the wakes to meet.
@@ -94,43 +87,37 @@ fn at_most_four_polls(bench: &Bench) {
 
 #[test]
 fn a_wake_meets_a_poll() {
-    for new in [Bench::new::<false>, Bench::new_at_home] {
-        model(wakes_meet_a_poll(new, 1, true, at_most_three_polls));
-        model(wakes_meet_a_poll(new, 1, false, at_most_three_polls));
-    }
+    model(wakes_meet_a_poll(1, true, at_most_three_polls));
+    model(wakes_meet_a_poll(1, false, at_most_three_polls));
 }
 
 #[test]
 fn two_wakes_meet_a_poll() {
-    for new in [Bench::new::<false>, Bench::new_at_home] {
-        bounded_model(2, wakes_meet_a_poll(new, 2, true, at_most_four_polls));
-    }
+    bounded_model(2, wakes_meet_a_poll(2, true, at_most_four_polls));
 }
 
 #[test]
 fn the_last_waker_meets_the_end_of_a_poll() {
     // Nobody else knows the task: whoever goes last frees it, with the future in it.
-    for new in [Bench::new::<false>, Bench::new_at_home] {
-        model(move || {
-            let (bench, runnable, handle, task) = new(false);
-            runnable.run();
-            bench.waker().wake();
-            drop((handle, task));
-            let runnable = bench.next().unwrap();
-            let waker = lock(&bench.shared.waker).take().unwrap();
-            let thread = thread::spawn(move || drop(waker));
-            runnable.run();
-            drop(lock(&bench.shared.waker).take());
-            thread.join().unwrap();
-            bench.assert_gone(Some(false));
-        });
-    }
+    model(|| {
+        let (bench, runnable, handle, task) = Bench::new::<false>(false);
+        runnable.run();
+        bench.waker().wake();
+        drop((handle, task));
+        let runnable = bench.next().unwrap();
+        let waker = lock(&bench.shared.waker).take().unwrap();
+        let thread = thread::spawn(move || drop(waker));
+        runnable.run();
+        drop(lock(&bench.shared.waker).take());
+        thread.join().unwrap();
+        bench.assert_gone(Some(false));
+    });
 }
 
-fn an_abort_meets_a_poll(new: fn(bool) -> (Bench, Runnable, JoinHandle<Output>, Task)) {
+fn an_abort_meets_a_poll<const IN_PLACE: bool>() {
     for ready in [false, true] {
         model(move || {
-            let (bench, runnable, handle, task) = new(ready);
+            let (bench, runnable, handle, task) = Bench::new::<IN_PLACE>(ready);
             let abort = handle.abort_handle();
             let thread = thread::spawn(move || abort.abort());
             runnable.run();
@@ -154,13 +141,12 @@ fn an_abort_meets_a_poll(new: fn(bool) -> (Bench, Runnable, JoinHandle<Output>, 
 
 #[test]
 fn an_abort_meets_a_poll_of_a_task() {
-    an_abort_meets_a_poll(Bench::new::<false>);
-    an_abort_meets_a_poll(Bench::new_at_home);
+    an_abort_meets_a_poll::<false>();
 }
 
 #[test]
 fn an_abort_meets_a_poll_of_a_job() {
-    an_abort_meets_a_poll(Bench::new::<true>);
+    an_abort_meets_a_poll::<true>();
 }
 
 fn an_abort_and_another_meet_a_poll<const IN_PLACE: bool>(other_is_a_wake: bool) {
@@ -230,6 +216,24 @@ fn a_shutdown_meets_a_wake_and_a_poll() {
         assert!(handle.is_finished());
         drop(handle);
         Arc::into_inner(bench).unwrap().assert_gone(None);
+    });
+}
+
+/// At home the task goes at once, queued or not: the runnable that the wake makes is a husk.
+#[test]
+fn a_shutdown_at_home_meets_a_wake() {
+    model(|| {
+        let (bench, runnable, handle, task) = Bench::new_at_home(false);
+        runnable.run();
+        let waker = bench.finish();
+        let waking = thread::spawn(move || waker.wake());
+        // SAFETY: this is the thread that polls.
+        unsafe { task.shutdown() };
+        assert!(handle.is_finished());
+        waking.join().unwrap();
+        bench.run_queue();
+        drop(handle);
+        bench.assert_gone(Some(false));
     });
 }
 

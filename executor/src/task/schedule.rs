@@ -15,8 +15,9 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     /// thread that runs it.
     const CANCEL_IN_PLACE: bool;
 
-    /// True where one thread alone runs, cancels and shuts down its tasks, each of them only while
-    /// it is in none of them: then it need not say which of it is going on.
+    /// True where tasks are shut down by the thread that polls them, while it is in none of them:
+    /// then a task that is queued can be dropped at once, with its runnable wherever that is. Elsewhere
+    /// whoever has the runnable does so.
     const AT_HOME: bool = false;
 
     /// (7) The task became runnable: keep the runnable until it can be run.
@@ -34,27 +35,20 @@ pub(crate) trait Schedule: Send + Sync + 'static {
     }
 
     /// The task is complete and its future is gone: forget it. Called once, by the thread that
-    /// completed it. `slot` is what `spawn` stored in the header. Returns the reference that the
-    /// list of live tasks held, if there is such a list.
+    /// completed it; for all the task knows, the scheduler is gone afterwards. `slot` is what `spawn`
+    /// stored in the header. Returns the reference that the list of live tasks held, if there is such a
+    /// list.
     fn release(&self, slot: Slot) -> Option<Task> {
         let _ = slot;
         None
     }
 
     /// Did most likely another thread than this one ask for the task's memory? Asked of the thread
-    /// that completes a task whose handle is gone, to free it; `slot` as in `release`.
+    /// that completes a task whose handle is gone, to free it, after `release`; `slot` as there.
     fn is_from_elsewhere(&self, slot: Slot) -> bool {
         let _ = slot;
         false
     }
-
-    /// A shutdown cancels a task that has a runnable: called before the task is complete. The
-    /// runnable finds out later, maybe much later, and then calls `husk_gone`.
-    fn husk_made(&self) {}
-
-    /// A runnable of a task that was cancelled without it is given up. (Also after an `abort` in
-    /// place, of which `husk_made` was not told.)
-    fn husk_gone(&self) {}
 
     /// What a plain thread may wait on until this task is complete, doing some of the scheduler's
     /// work in between. `None`: it sleeps on a parker.

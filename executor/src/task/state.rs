@@ -6,11 +6,14 @@
 //!
 //! | operation                       | ordering | pairs with                                    |
 //! |---------------------------------|----------|-----------------------------------------------|
-//! | wake (SCHEDULED, NOTIFIED)      | AcqRel   | to_running: what was done before the wake is  |
+//! | wake (SCHEDULED, NOTIFIED)      | AcqRel   | to_polling: what was done before the wake is  |
 //! |                                 |          | seen by the poll it causes, also when the bit |
 //! |                                 |          | was already set (read-modify-write always)    |
-//! | to_running                      | AcqRel   | the last owner's to_idle: the stage's bytes   |
-//! | to_running, to_idle at home     | Acquire  | a wake, when there is nothing to write        |
+//! | to_polling, to_running          | AcqRel   | the last owner's to_idle: the stage's bytes   |
+//! | to_polling, nothing to write    | Acquire  | the wake that set SCHEDULED, and through it   |
+//! |                                 |          | the last owner's to_idle                      |
+//! | to_idle, nothing to write       | Acquire  | the wake that left NOTIFIED. (The stage's     |
+//! |                                 |          | bytes go with the runnable, by its queue.)    |
 //! | to_idle, complete               | AcqRel   | the next owner; the handle's read of output   |
 //! | set/clear JOIN_WAKER            | AcqRel   | complete: the waker's bytes                   |
 //! | add a reference                 | Relaxed  | made from one that exists; orders nothing     |
@@ -21,9 +24,9 @@
 //!
 //! Everything that is weaker than AcqRel is said at the operation. On x86-64 a locked instruction
 //! is a full barrier whatever the ordering, so the orderings cost nothing here; the number of
-//! locked instructions does. A task that is spawned, run once and then joined takes two, to_running
-//! and complete, at home only the latter; a handle that waits for it two more, for its waker and
-//! for the reference with which the completer calls it. One that is dropped before that takes one,
+//! locked instructions does. A task that is spawned, run once and then joined takes one, complete; a
+//! handle that waits for it two more, for its waker and for the reference with which the completer
+//! calls it. One that is dropped before that takes one,
 //! and leaves the completer alone with the task: no locked instruction to complete and free it, and
 //! none to begin a job, which no list holds.
 //!
@@ -61,7 +64,17 @@ impl State {
     #[inline]
     fn apply<A>(&self, transition: impl Fn(Snapshot) -> (A, Snapshot)) -> A {
         // Relaxed: only a guess for the compare-exchange, which then orders.
-        let mut current = Snapshot(self.word.load(Ordering::Relaxed));
+        let current = Snapshot(self.word.load(Ordering::Relaxed));
+        self.apply_to(current, transition)
+    }
+
+    /// As `apply`, by who has looked already.
+    #[inline]
+    fn apply_to<A>(
+        &self,
+        mut current: Snapshot,
+        transition: impl Fn(Snapshot) -> (A, Snapshot),
+    ) -> A {
         loop {
             let (action, next) = transition(current);
             // Also when `next == current`: a wake must be ordered before the poll it asks for.
@@ -87,7 +100,7 @@ impl State {
         // Acquire: pairs with the drops of the others.
         let current = self.load();
         if current.references() != references {
-            return self.apply(transition);
+            return self.apply_to(current, transition);
         }
         // Nobody else is left, and references are made of references: nobody comes. So nobody
         // sees or changes the word before we hand one on, and a store does for a locked instruction.
@@ -97,35 +110,32 @@ impl State {
         action
     }
 
+    /// To poll, or to cancel, with RUNNING said.
     #[inline]
     pub(crate) fn transition_to_running(&self) -> ToRunning {
         self.apply_by_owner(1, Snapshot::to_running)
     }
 
-    /// As `transition_to_running`, for the thread that alone runs, cancels and shuts down this task.
+    /// To poll, without a word.
     #[inline]
-    pub(crate) fn transition_to_running_at_home(&self) -> ToRunning {
-        // Acquire: pairs with the wake that set SCHEDULED. A wake that we do not see yet finds
-        // SCHEDULED set, and leaves NOTIFIED for `transition_to_idle_at_home`.
-        if self.load().can_run_at_home() {
+    pub(crate) fn transition_to_polling(&self) -> ToRunning {
+        // Acquire: pairs with the wake that set SCHEDULED. A wake or an abort that we do not see yet
+        // finds SCHEDULED set, and leaves a bit for `transition_to_idle`.
+        let current = self.load();
+        if current.is_to_be_polled() {
             return ToRunning::Poll;
         }
-        self.apply(Snapshot::to_running_at_home)
-    }
-
-    /// As `transition_to_idle`, after `transition_to_running_at_home`.
-    #[inline]
-    pub(crate) fn transition_to_idle_at_home(&self) -> ToIdle {
-        // Acquire: pairs with the wake. NOTIFIED stays, for the next `to_running` to take.
-        if self.load().must_run_again_at_home() {
-            return ToIdle::Reschedule;
-        }
-        self.apply(Snapshot::to_idle_at_home)
+        self.apply_to(current, Snapshot::to_polling)
     }
 
     #[inline]
     pub(crate) fn transition_to_idle(&self) -> ToIdle {
-        self.apply(Snapshot::to_idle)
+        // Acquire: pairs with the wake. NOTIFIED stays, for the next `to_polling` to take.
+        let current = self.load();
+        if current.is_to_be_polled_again() {
+            return ToIdle::Reschedule;
+        }
+        self.apply_to(current, Snapshot::to_idle)
     }
 
     #[inline]
@@ -146,8 +156,8 @@ impl State {
         self.apply(|state| state.abort(in_place))
     }
 
-    pub(crate) fn transition_to_shutdown(&self) -> Shutdown {
-        self.apply(Snapshot::shutdown)
+    pub(crate) fn transition_to_shutdown(&self, at_home: bool) -> Shutdown {
+        self.apply(|state| state.shutdown(at_home))
     }
 
     /// Call when the output is stored. `references`: how many the caller gives up.

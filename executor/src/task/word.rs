@@ -2,35 +2,35 @@
 //! from a word to (what is to be done, the next word).
 //!
 //! ```text
-//!                     transition_to_running          complete
-//!   SCHEDULED ------------------------------> RUNNING --------> COMPLETE
-//!       ^                                      |   ^
-//!       |                  transition_to_idle  |   | transition_to_running
-//!       |   wake                               v   |
-//!       +------------------------------------ IDLE |   (IDLE: none of the three bits)
-//!                                                  |
-//!             RUNNING|SCHEDULED: woken during the poll; goes straight back to SCHEDULED
-//! ```
-//!
-//! At home, where one thread alone runs its tasks and shuts them down, nobody asks whether a task is
-//! queued or being polled, so the thread does not say: SCHEDULED stays until the poll is over, and
-//! a wake meanwhile leaves NOTIFIED behind.
-//!
-//! ```text
 //!                  wake                        wake
 //!     IDLE ------------------> SCHEDULED ---------------> SCHEDULED|NOTIFIED
-//!      ^                       |       ^                     |         |
-//!      |  transition_to_idle   |       |     transition_to_  |         | transition_to_idle:
-//!      +-----------------------+       +---------------------+         v stays, and is queued
-//!        (poll is over)                  running (poll begins)           again
+//!      ^                       |   |   ^                     |         |
+//!      |  transition_to_idle   |   |   +---------------------+         | transition_to_idle:
+//!      +-----------------------+   |     transition_to_polling         v stays, and is queued
+//!        (the poll is over)        |       (the poll begins)             again
+//!                                  |
+//!                                  |  complete
+//!                                  +-----------> COMPLETE
 //! ```
 //!
+//! SCHEDULED (IDLE is its absence) stays until the poll is over: that a task is being polled nobody
+//! is told. To whoever wakes or aborts it is all the same whether the task is queued or in a poll: he
+//! leaves a bit behind, and who has the runnable sees to it, before the poll or after it. So a poll
+//! begins with a load, unless there are such bits. A wake that the load is too early for costs one
+//! poll more than it had to.
+//!
+//! Two who have to know say it by RUNNING: a job of a pool, once it has begun, is not to be cancelled
+//! from outside as long as it runs (`transition_to_running`); and whoever cancels a task without having
+//! its runnable keeps others off meanwhile.
+//!
 //! Owns      seven flags and, above them, the number of references.
-//! Holds     I1 at most one `Runnable` exists: whoever sets SCHEDULED makes it, and RUNNING's
-//!              owner inherits it.
-//!           I2 only the one who set RUNNING (at home: the thread, with the runnable) touches the
-//!              stage (future or output), until it sets COMPLETE; from then on only the join handle does. Without a handle the
-//!              completer drops the output.
+//! Holds     I1 at most one `Runnable` exists: whoever sets SCHEDULED makes it, and who polls has it.
+//!           I2 only who polls, with the runnable, or who set RUNNING touches the stage (future or
+//!              output), until it sets COMPLETE; from then on only the join handle does. Without a
+//!              handle the completer drops the output. There are never two of them: RUNNING is set,
+//!              by one who finds it clear, by who has the runnable himself; or where there is none;
+//!              or on a job, which has it set while it is polled; or at home, by the thread that
+//!              polls, between polls.
 //!           I3 COMPLETE is final, and RUNNING and COMPLETE exclude each other.
 //!           I4 the join handle alone sets JOIN_WAKER and writes the waker field while the bit
 //!              is clear. A completer that finds the bit set takes the waker out; the bytes stay
@@ -41,9 +41,9 @@
 //!           with tokio's rule that a woken RUNNING task is rescheduled by its own runner.
 //! Next: `state.rs`.
 
-/// Someone holds the right to touch the stage: a poll, or a cancellation, is under way.
+/// Someone says that the stage is his: a job is being run, or a cancellation is under way.
 pub(super) const RUNNING: usize = 1 << 0;
-/// A `Runnable` exists, or (with RUNNING) the runner has to make one when it is done.
+/// A `Runnable` exists, or is being run.
 pub(super) const SCHEDULED: usize = 1 << 1;
 /// The output (or the reason there is none) is stored.
 pub(super) const COMPLETE: usize = 1 << 2;
@@ -62,7 +62,7 @@ pub(super) const REFERENCE: usize = 1 << 7;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Snapshot(pub(super) usize);
 
-/// What `transition_to_running` found.
+/// What whoever wants to poll found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ToRunning {
     /// Poll it.
@@ -93,7 +93,7 @@ pub(crate) enum ToIdle {
     Free,
     /// It was woken during the poll: schedule it again (the reference goes into the runnable).
     Reschedule,
-    /// It was aborted during the poll: still RUNNING, drop the future and complete it.
+    /// It was aborted during the poll: RUNNING is the caller's, drop the future and complete it.
     Cancel,
 }
 
@@ -111,11 +111,12 @@ pub(crate) enum Wake {
 /// What an abort has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Abort {
-    /// Nothing: complete, aborted before, or queued (the runner will see the bit).
+    /// Nothing: complete, aborted before, or a task that is queued or polled (its runner will see the
+    /// bit).
     Nothing,
     /// It sleeps: a runnable was made (with its reference) that will find it cancelled.
     Schedule,
-    /// It is being run: tell the scheduler, which may have means.
+    /// It says that it is being run: tell the scheduler, which may have means.
     Running,
     /// The caller now holds RUNNING: drop the future and complete it here.
     InPlace,
@@ -137,11 +138,11 @@ pub(crate) enum Detach {
 /// What a shutdown has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shutdown {
-    /// Nothing: complete, or its runner will cancel it after the poll.
+    /// Nothing: complete, or whoever has its runnable will cancel it.
     Nothing,
-    /// The caller now holds RUNNING: drop the future and complete it. Queued: there is a runnable,
-    /// which is a husk from now on.
-    Cancel { queued: bool },
+    /// The caller now holds RUNNING: drop the future and complete it. If there is a runnable, it is a
+    /// husk from now on.
+    Cancel,
 }
 
 impl Snapshot {
@@ -191,7 +192,7 @@ impl Snapshot {
         Self(self.0 - REFERENCE)
     }
 
-    /// The holder of the runnable wants to poll. SCHEDULED goes, RUNNING comes.
+    /// The holder of the runnable wants to poll, or to cancel, and says so by RUNNING.
     pub(super) fn to_running(self) -> (ToRunning, Self) {
         debug_assert!(
             self.is_scheduled(),
@@ -209,30 +210,30 @@ impl Snapshot {
         } else {
             ToRunning::Poll
         };
-        (action, self.with(RUNNING).without(SCHEDULED | NOTIFIED))
+        (action, self.with(RUNNING).without(NOTIFIED))
     }
 
-    /// At home: is there nothing to be written before the poll?
-    pub(super) fn can_run_at_home(self) -> bool {
+    /// May the holder of the runnable poll, with nothing to write before?
+    pub(super) fn is_to_be_polled(self) -> bool {
         let flags = SCHEDULED | NOTIFIED | RUNNING | COMPLETE | CANCELLED;
         self.0 & flags == SCHEDULED
     }
 
-    /// As `to_running`, at home: SCHEDULED stays for a poll.
-    pub(super) fn to_running_at_home(self) -> (ToRunning, Self) {
+    /// As `to_running`, but a poll is not said.
+    pub(super) fn to_polling(self) -> (ToRunning, Self) {
         match self.to_running() {
             (ToRunning::Poll, _) => (ToRunning::Poll, self.without(NOTIFIED)),
             other => other,
         }
     }
 
-    /// At home: was it woken during the poll, and nothing else?
-    pub(super) fn must_run_again_at_home(self) -> bool {
-        self.0 & (NOTIFIED | CANCELLED) == NOTIFIED
+    /// Was it woken during the poll, and there is nothing to write after it?
+    pub(super) fn is_to_be_polled_again(self) -> bool {
+        self.0 & (NOTIFIED | RUNNING | CANCELLED) == NOTIFIED
     }
 
-    /// As `to_idle`, at home.
-    pub(super) fn to_idle_at_home(self) -> (ToIdle, Self) {
+    /// The poll returned Pending.
+    pub(super) fn to_idle(self) -> (ToIdle, Self) {
         debug_assert!(
             self.is_scheduled() && !self.is_complete(),
             "{self:?} cannot become idle"
@@ -240,26 +241,12 @@ impl Snapshot {
         if self.is_cancelled() {
             return (ToIdle::Cancel, self.with(RUNNING));
         }
-        if self.must_run_again_at_home() {
-            return (ToIdle::Reschedule, self);
-        }
-        self.without(SCHEDULED).to_rest()
-    }
-
-    /// The poll returned Pending.
-    pub(super) fn to_idle(self) -> (ToIdle, Self) {
-        debug_assert!(
-            self.is_running() && !self.is_complete(),
-            "{self:?} cannot become idle"
-        );
-        if self.is_cancelled() {
-            return (ToIdle::Cancel, self);
-        }
         let next = self.without(RUNNING);
-        if self.is_scheduled() {
+        if self.0 & NOTIFIED != 0 {
+            // It stays, for the next poll to take.
             return (ToIdle::Reschedule, next);
         }
-        next.to_rest()
+        next.without(SCHEDULED).to_rest()
     }
 
     /// Nothing is left to do but to give the runner's reference up.
@@ -347,15 +334,15 @@ impl Snapshot {
         (Abort::Schedule, Self(next.with(SCHEDULED).0 + REFERENCE))
     }
 
-    /// The scheduler shuts down, on the thread that may drop futures: take RUNNING if no one
-    /// has it.
-    pub(super) fn shutdown(self) -> (Shutdown, Self) {
+    /// The scheduler shuts down, on a thread that may drop futures. `at_home`: it is the thread that
+    /// polls, and now it does not.
+    pub(super) fn shutdown(self, at_home: bool) -> (Shutdown, Self) {
         let next = self.with(CANCELLED);
-        if self.is_complete() || self.is_running() {
+        let is_polled = self.is_scheduled() && !at_home; // for all we know
+        if self.is_complete() || self.is_running() || is_polled {
             return (Shutdown::Nothing, next);
         }
-        let queued = self.is_scheduled();
-        (Shutdown::Cancel { queued }, next.with(RUNNING))
+        (Shutdown::Cancel, next.with(RUNNING))
     }
 
     /// The join handle wants to hand its waker over. False: complete, read the output instead.

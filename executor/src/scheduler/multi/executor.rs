@@ -18,6 +18,9 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// How often a shutdown looks for what waits behind a poll: long against those that return.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
 /// An executor with several worker threads that steal each other's work.
 ///
 /// Tasks must be `Send`: they move between threads. They run as soon as they are spawned, whether
@@ -198,8 +201,7 @@ impl MultiExecutor {
     /// when that poll returns.
     pub fn shutdown_timeout(mut self, limit: Duration) -> Result<(), StillRunning> {
         self.shared.close();
-        let deadline = Instant::now().checked_add(limit);
-        let workers = self.running.wait_until(deadline, self.own_thread());
+        let workers = self.wait_for_workers(Instant::now().checked_add(limit));
         if workers > 0 {
             // Not joined: dropping the handles lets the threads go.
             self.threads.clear();
@@ -223,6 +225,25 @@ impl MultiExecutor {
         self.shared.inject.len()
     }
 
+    /// After `close`: waits until the workers have ended, or the deadline passed. Returns how many have
+    /// not. What a poll that does not return has woken meanwhile does not wait for it: it may be what
+    /// the poll waits for.
+    fn wait_for_workers(&self, deadline: Option<Instant>) -> usize {
+        let own = self.own_thread();
+        loop {
+            let next_look = Instant::now() + LOOK_INTERVAL;
+            let until = deadline.map_or(next_look, |deadline| deadline.min(next_look));
+            let left = self.running.wait_until(until, own);
+            if left == 0 {
+                return 0;
+            }
+            self.shared.cancel_queued();
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return left;
+            }
+        }
+    }
+
     /// 1 when this thread is one of the workers: it cannot wait for itself.
     fn own_thread(&self) -> usize {
         let own = thread::current().id();
@@ -239,6 +260,10 @@ impl Drop for MultiExecutor {
     /// for that worker, which ends by itself after this poll.
     fn drop(&mut self) {
         self.shared.close();
+        if self.threads.is_empty() {
+            return; // left to themselves
+        }
+        self.wait_for_workers(None);
         let own = thread::current().id();
         for thread in self.threads.drain(..) {
             if thread.thread().id() != own {
@@ -320,23 +345,15 @@ impl Drop for RunningGuard {
 impl Running {
     /// Waits until at most `but` threads are left, or the deadline passed. Returns how many more
     /// than that there are.
-    fn wait_until(&self, deadline: Option<Instant>, but: usize) -> usize {
+    fn wait_until(&self, deadline: Instant, but: usize) -> usize {
         let mut count = lock(&self.count);
         while *count > but {
-            count = match deadline {
-                None => self
-                    .ended
-                    .wait(count)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        break;
-                    }
-                    let waited = self.ended.wait_timeout(count, left);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let waited = self.ended.wait_timeout(count, left);
+            count = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         count.saturating_sub(but)
     }

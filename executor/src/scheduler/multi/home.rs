@@ -15,6 +15,7 @@
 use super::live::Chain;
 use super::shared::Shared;
 use super::worker::{current, with_current};
+use crate::error::contain;
 use crate::sync::thread_cell;
 use crate::task::body::{Plain, new_listed_task_from};
 use crate::task::cell::{Slot, Task};
@@ -115,13 +116,12 @@ where
 /// The executor that a task was spawned on: a pointer that is not counted.
 ///
 /// A count would be a cache line that all workers write, twice for each task. None is needed: only
-/// the holder of a task's runnable, or of RUNNING, goes through the pointer, and then
-/// - the task was not swept: the executor is not gone, for it sweeps its lists first (`close`; what
-///   a worker listed later, that worker, before it lets go of its reference); or
-/// - it was swept while it was being polled: on a worker, which holds a reference; or
-/// - it was swept while it had a runnable, and somebody may be on the way with that to a queue that
-///   is gone: the sweeper, who has a reference, gives it one (`husk_made`), which goes with the
-///   runnable (`husk_gone`).
+/// the holder of a task's runnable, or of its stage, goes through the pointer, and then
+/// - the task is in its list: the executor is not gone, for it sweeps its lists first (`close`; what a
+///   worker listed later, that worker, before it lets go of its reference); or
+/// - it was swept: then the sweeper gave it a reference to the executor, before it took the task off
+///   the list. Whoever completes the task finds it taken off, and gives that reference back; or
+/// - it came too late to be listed: then it never ran, and who spawned it drops it.
 #[derive(Clone, Copy)]
 pub(super) struct Home(NonNull<Shared>);
 
@@ -184,10 +184,13 @@ impl Schedule for Home {
     }
 
     fn release(&self, slot: Slot) -> Option<Task> {
-        // SAFETY: called by the holder of RUNNING.
+        if slot == Slot::NONE {
+            return None; // it came too late
+        }
+        // SAFETY: called by the holder of the stage.
         let shared = unsafe { self.shared() };
-        let list = shared.live.get(slot.list as usize)?;
-        with_current(shared, |worker| match worker {
+        let list = &shared.live[slot.list as usize];
+        let task = with_current(shared, |worker| match worker {
             Some(worker) => worker.strike_off(list, slot),
             None => {
                 // Relaxed: a statistic.
@@ -195,23 +198,18 @@ impl Schedule for Home {
                 // While the executor shuts down: nobody will want the place.
                 list.remove(slot.index, &mut Chain::EMPTY.clone())
             }
-        })
+        });
+        if task.is_none() {
+            // SAFETY: swept, so `Shared::sweep` counted a reference before that. The pointer is an
+            // Arc's, and nobody follows it from now on. (With the executor may go what the user gave it.)
+            contain(|| unsafe { Arc::decrement_strong_count(self.0.as_ptr()) });
+        }
+        task
     }
 
     fn is_from_elsewhere(&self, slot: Slot) -> bool {
         with_current(self.0.as_ptr(), |worker| {
             worker.is_some_and(|worker| !worker.has_listed(slot))
         })
-    }
-
-    fn husk_made(&self) {
-        // SAFETY: the sweeper has a reference, and the pointer came from an Arc.
-        unsafe { Arc::increment_strong_count(self.0.as_ptr()) }
-    }
-
-    fn husk_gone(&self) {
-        // SAFETY: what `husk_made` counted for this runnable; an `abort` makes no husks here. If it
-        // was not counted yet, the sweeper is still there with its own.
-        unsafe { Arc::decrement_strong_count(self.0.as_ptr()) }
     }
 }

@@ -44,7 +44,7 @@ fn start(workers: usize) -> (Arc<Shared>, Vec<thread::JoinHandle<()>>) {
     (shared, threads)
 }
 
-fn stop(shared: &Shared, threads: Vec<thread::JoinHandle<()>>) {
+fn stop(shared: &Arc<Shared>, threads: Vec<thread::JoinHandle<()>>) {
     shared.close();
     threads
         .into_iter()
@@ -196,7 +196,7 @@ fn closing_meets_a_spawn() {
 }
 
 /// The waker may be on its way to the inject queue while all references of the executor's own go:
-/// what it holds on to is the one that the sweep gave to its runnable.
+/// what it holds on to is the one that the sweep gave to its task.
 #[test]
 fn closing_meets_a_wake() {
     model(2, || {

@@ -5,7 +5,7 @@
 //! Holds     I1 every live task is in exactly one list, from before its first schedule until it
 //!              completes; so `close` reaches all of them.
 //!           I2 after `close` nothing enters the inject queue or the list of what others spawn; what
-//!              a worker lists before it sees `closed` it cancels itself as it ends.
+//!              a worker lists or queues before it sees `closed` it cancels itself as it ends.
 //!
 //! The next slot is the one task to run next: what a worker's current task woke last, most likely
 //! on data that is still in the cache. Unlike the queue it is no reason to wake another worker, so
@@ -28,6 +28,7 @@ use crate::sync::TryLock;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::task::depot::Depot;
 use crate::task::runnable::Runnable;
+use std::mem;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -172,20 +173,48 @@ impl Shared {
 
     /// Refuses new tasks, cancels all there are, and tells the workers to stop. A task that is
     /// being polled is cancelled by its worker after the poll. Idempotent.
-    pub(super) fn close(&self) {
+    pub(super) fn close(self: &Arc<Self>) {
         let _entered = Entered::to_drop_tasks();
         // Release: a worker that sees it sees what its closer did before.
         self.closed.store(true, Ordering::Release);
         for worker in 0..self.workers() {
             self.wake(worker);
         }
-        // Husks soon. What comes later is refused, or the tasks' references to us would keep the
-        // queue, and the queue them, for ever.
+        // Cancelled as they are dropped. What comes later is refused, or the tasks' references to us
+        // would keep the queue, and the queue them, for ever.
         let queued = self.inject.close();
         for list in &self.live {
-            // SAFETY: the futures here are `Send` (`spawn`): any thread may drop them.
-            list.sweep(|task| unsafe { task.shutdown() });
+            self.sweep(list);
         }
         drop(queued);
+        self.cancel_queued();
+    }
+
+    /// Cancels what is in a list. A task that is queued or being polled is only told so: who has
+    /// its runnable cancels it.
+    pub(super) fn sweep(self: &Arc<Self>, list: &LiveList) {
+        // Each task gets one, before it leaves its place: see `Home`.
+        let mut reference = self.clone();
+        list.sweep(|task| {
+            mem::forget(mem::replace(&mut reference, self.clone()));
+            // SAFETY: the futures here are `Send` (`spawn`): any thread may drop them.
+            unsafe { task.shutdown() };
+        });
+    }
+
+    /// After `close`: cancels what waits behind polls that do not return. (What a worker takes, or
+    /// has just not queued yet, it cancels itself, as it ends at the latest.)
+    pub(super) fn cancel_queued(&self) {
+        let _entered = Entered::to_drop_tasks();
+        let stolen = LocalQueue::new();
+        for remote in &self.remotes {
+            while let Some(first) = remote.queue.steal_into(&stolen) {
+                drop(first);
+                while let Some(runnable) = stolen.pop() {
+                    drop(runnable);
+                }
+            }
+            drop(remote.next.steal());
+        }
     }
 }

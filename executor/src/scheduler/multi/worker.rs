@@ -11,7 +11,8 @@
 //! Owns      its index, its random numbers, and the owner's side of its `Remote`.
 //! Holds     I1 the last worker to fall asleep sleeps in the driver: whoever fails to get the
 //!              driver's lock saw a worker that was in it, or awake and bound to try later.
-//!           I2 what this worker listed after the executor's sweep it cancels itself as it ends.
+//!           I2 what this worker listed after the executor's sweep, and what is in its queue, it
+//!              cancels itself as it ends.
 //! Cost      per task: an exchange for the queue (none for the next slot), one for the list of live
 //!           tasks.
 //! Rejected  a spin before the sleep, in the hope of more work: with tasks from outside, 4 sleeps
@@ -149,8 +150,8 @@ impl Worker {
         while let Some(runnable) = self.remote().queue.pop() {
             drop(runnable);
         }
-        // What was listed after the sweep of `close`. SAFETY: as there.
-        self.shared.live[self.index].sweep(|task| unsafe { task.shutdown() });
+        // What was listed after the sweep of `close`.
+        self.shared.sweep(&self.shared.live[self.index]);
         drop(entered);
     }
 

@@ -148,12 +148,12 @@ impl Ghost {
             self.runner,
             Some(Runner::Polling | Runner::Retiring | Runner::Completing(_))
         );
-        if owner.at_home {
+        if owner.in_place {
+            assert_eq!(word.is_running(), owns_stage, "I2: {self:?}");
+        } else {
             assert!(!word.is_running() || owns_stage, "I2: {self:?}");
             let said = word.is_running() || word.is_scheduled();
             assert!(!owns_stage || said, "I2: {self:?}");
-        } else {
-            assert_eq!(word.is_running(), owns_stage, "I2: {self:?}");
         }
         assert!(!(word.is_running() && word.is_complete()), "I3: {self:?}");
         assert!(self.runnables <= 1, "I1: {self:?}");
@@ -197,10 +197,10 @@ impl Ghost {
         };
         step("a runnable is run", self.runnables > 0, &|g| {
             g.runnables -= 1;
-            let transition = if owner.at_home {
-                State::transition_to_running_at_home
-            } else {
+            let transition = if owner.in_place {
                 State::transition_to_running
+            } else {
+                State::transition_to_polling
             };
             match g.apply(transition) {
                 ToRunning::Poll => {
@@ -226,11 +226,7 @@ impl Ghost {
             "poll: Pending",
             self.runner == Some(Runner::Polling),
             &|g| {
-                let action = if owner.at_home {
-                    g.apply(State::transition_to_idle_at_home)
-                } else {
-                    g.apply(State::transition_to_idle)
-                };
+                let action = g.apply(State::transition_to_idle);
                 g.runner = None;
                 match action {
                     ToIdle::Idle => {}
@@ -341,9 +337,10 @@ impl Ghost {
         let in_a_task = owner.at_home && self.runner.is_some();
         step("shutdown", self.listed && !in_a_task, &|g| {
             g.listed = false;
-            match g.apply(State::transition_to_shutdown) {
-                Shutdown::Cancel { queued } => {
-                    assert_eq!(queued, g.runnables == 1);
+            g.owed |= !g.snapshot().is_complete();
+            match g.apply(|state| state.transition_to_shutdown(owner.at_home)) {
+                Shutdown::Cancel => {
+                    assert!(owner.at_home || g.runnables == 0, "{g:?}");
                     g.start_running(Runner::Retiring);
                 }
                 Shutdown::Nothing => g.drop_references(1),
