@@ -5,7 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tatkal_executor::{MultiExecutor, ThreadPool};
+use tatkal_executor::{MultiExecutor, ThreadPool, spawn};
 
 /// So much is captured that no other allocation is as large as the cell around it.
 type Marked = [u8; 401];
@@ -67,6 +67,18 @@ fn what_is_over_is_free_when_there_is_nothing_to_do() {
             submit("workers", |marked| {
                 handle.spawn(async move { _ = &marked }).detach();
             });
+            // Half of these end on the worker that spawned them: its own magazine is used, too.
+            executor.block_on(async {
+                spawn(async {
+                    for _ in 0..TASKS {
+                        let marked: Marked = [0; _];
+                        spawn(async move { _ = &marked }).detach();
+                    }
+                })
+                .await
+                .unwrap();
+            });
+            all_are_gone("workers that spawn");
         }
         let pool = ThreadPool::new(workers);
         for _ in 0..3 {

@@ -33,8 +33,8 @@ const KEEPS_CELLS: bool = cfg!(not(any(loom, asan)));
 struct Own {
     /// By class.
     magazines: [Cell<Option<Magazine>>; CLASSES],
-    /// Has it left something there since it passed all on?
-    left: Cell<bool>,
+    /// Was there ever something since it passed all on?
+    stocked: Cell<bool>,
     /// Where full magazines go. `None`: to the allocator.
     depot: Cell<Option<Arc<Depot>>>,
 }
@@ -43,7 +43,7 @@ thread_local! {
     static OWN: Own = const {
         Own {
             magazines: [const { Cell::new(None) }; CLASSES],
-            left: Cell::new(false),
+            stocked: Cell::new(false),
             depot: Cell::new(None),
         }
     };
@@ -99,9 +99,17 @@ impl Own {
     #[inline]
     fn pop(&self, class: Class, depot: &Depot) -> Option<NonNull<u8>> {
         let magazine = &self.magazines[class.index()];
-        let (memory, rest) = magazine.take().or_else(|| depot.take(class))?.split();
+        let found = magazine.take().or_else(|| self.fetch(class, depot));
+        let (memory, rest) = found?.split();
         magazine.set(rest);
         Some(memory)
+    }
+
+    #[inline]
+    fn fetch(&self, class: Class, depot: &Depot) -> Option<Magazine> {
+        let magazine = depot.take(class)?;
+        self.stocked.set(true);
+        Some(magazine)
     }
 
     /// # Safety
@@ -115,7 +123,7 @@ impl Own {
             self.pass_on(magazine);
         } else {
             place.set(Some(magazine));
-            self.left.set(true);
+            self.stocked.set(true);
         }
     }
 
@@ -130,7 +138,7 @@ impl Own {
     }
 
     fn pass_all_on(&self) {
-        if self.left.replace(false) {
+        if self.stocked.replace(false) {
             let magazines = self.magazines.iter().filter_map(Cell::take);
             magazines.for_each(|magazine| self.pass_on(magazine));
         }
@@ -198,6 +206,22 @@ mod tests {
         // SAFETY: as above.
         unsafe { free_later(cell, large) };
         assert!(depot.is_stocked(), "of the other size");
+    }
+
+    #[test]
+    fn a_worker_that_only_takes_passes_on_what_it_does_not_need() {
+        let depot = Arc::new(Depot::new());
+        die_elsewhere(Some(&depot), 2);
+        let worker = || {
+            leave_cells_to(&depot);
+            let cell = allocate(CELL, Some(&depot));
+            assert!(!depot.is_stocked());
+            pass_on_cells();
+            assert!(depot.is_stocked());
+            // SAFETY: as above.
+            unsafe { dealloc(cell.as_ptr(), CELL) };
+        };
+        thread::scope(|scope| scope.spawn(worker).join().unwrap());
     }
 
     static WITHOUT_MAGAZINES: AtomicUsize = AtomicUsize::new(0);
