@@ -3,7 +3,7 @@
 //! It is a classic busy loop: the connection stays in the queue, so the socket stays readable, so
 //! accept fails again at once. Here the error is returned, for the program to log or to act on,
 //! and the *next* accept first waits for [`BREATHER`].
-//! Next: `split.rs`.
+//! Next: `fills.rs`.
 
 use super::socket::is_exhaustion;
 use crate::context;

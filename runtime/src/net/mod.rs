@@ -12,10 +12,11 @@
 //! more, many sockets at a time. So await reads there. Another executor's `block_on` in a task
 //! would keep the loop from turning, and a read that is polled once and given up proves nothing.
 //!
-//! Reading order: `lookup.rs`, `socket.rs`, `breather.rs`, `split.rs`, `stream.rs`, `tcp.rs`,
-//! `udp.rs`, `unix.rs`.
+//! Reading order: `lookup.rs`, `socket.rs`, `breather.rs`, `fills.rs`, `split.rs`, `stream.rs`,
+//! `tcp.rs`, `udp.rs`, `unix.rs`.
 
 mod breather;
+mod fills;
 mod lookup;
 mod socket;
 mod split;

@@ -4,6 +4,7 @@
 //! Next: `../handle.rs`.
 
 use super::breather::Breather;
+use super::fills::Fills;
 use super::socket;
 use super::split::{self, Duplex, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use super::stream::{Receive, byte_stream};
@@ -16,7 +17,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{self as std_unix, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 /// A Unix socket that listens for connections at a path.
@@ -237,39 +237,9 @@ impl UnixStream {
 
 byte_stream!(UnixStream, std_unix::UnixStream);
 
-/// Did the last read fill its buffer? A hint.
-///
-/// A read that does not, only recvmsg(2) can tell from one that was cut, for 80 ns more than recv(2)
-/// takes (of 2,900 for an echo of 1 KiB, with four of them). One that does says nothing either way. So
-/// who reads messages of known length gets the latter; should it bring less, nobody knows what is left,
-/// as if the buffer were full, and the next read will be the former.
-#[derive(Debug, Default)]
-struct Fills(AtomicBool);
-
-impl Fills {
-    fn get(&self) -> bool {
-        // Relaxed, here and below: a hint.
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn note(&self, fills: bool) {
-        if fills != self.get() {
-            self.0.store(fills, Ordering::Relaxed);
-        }
-    }
-}
-
 impl Receive for UnixStream {
     fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
-        let received = match self.fills.get() {
-            true => Received {
-                is_cut: true, // for all we know
-                ..socket::receive(self, buffer)?
-            },
-            false => socket::receive_message(self, &mut [IoSliceMut::new(buffer)])?,
-        };
-        self.fills.note(received.count == buffer.len());
-        Ok(received)
+        self.fills.receive(self.io.get_ref(), buffer)
     }
 
     fn receive_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
