@@ -97,7 +97,7 @@
 //! |---|---|---|
 //! | Two queues: submitters push at the rear, workers take from the front, and the two are exchanged when the front is empty; a worker yields three times before it exchanges | submitted and joined 476 -> 89 ns (tokio's `spawn_blocking` held to as many threads 937, rayon 704); detached 578 -> 294 | a worker faster than the submitter fetched jobs singly, and the lock with them. Each half alone does little: the exchange 430, the yields 380 |
 //! | The same three steps for detached jobs, whose cells shrank from 72 to 56 bytes | detached 270 -> 220, to tokio 2.9 -> 3.7, crossbeam's channel 1.05 -> 1.35 | half of the workers' time went into `free`. What was left was the submitter's: 100 of its 220 ns in `malloc`, which walked from one cold cell to the next |
-//! | A depot for the memory of jobs that are over, as for tasks from outside | detached 218 -> 131 ns, to tokio 3.3 to 4.1 -> 5.9 to 7.4, rayon 1.7 to 2.4 -> 3.4 to 3.8, crossbeam's channel 0.6 to 1.3 -> 2.0 to 2.3; with mimalloc 188 -> 127 ns, crossbeam 1.0 to 1.2 -> 1.7 to 1.9 | 60 ns are left without the counter that the benchmark's jobs share |
+//! | A depot for the memory of jobs that are over, as for tasks from outside | detached 218 -> 131 ns (five runs each), to tokio 3.3 to 4.4 -> 5.2 to 7.4, rayon 1.7 to 2.4 -> 3.4 to 3.9, crossbeam's channel 0.6 to 1.4 -> 1.2 to 2.3; with mimalloc 188 -> 127 ns, crossbeam 1.0 to 1.2 -> 1.7 to 1.9 | 60 ns are left without the counter that the benchmark's jobs share |
 //! | Dropping a handle early is one exchange | 639 -> 527, 600 (two pairs of noisy runs) | three locked instructions per detached job instead of four |
 //!
 //! # The process pool
