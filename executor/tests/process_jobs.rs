@@ -135,7 +135,8 @@ fn after_shutdown_a_job_is_refused() {
 }
 
 fn zero_workers_are_refused() {
-    assert!(ProcessPool::new(0).is_err());
+    let refused = ProcessPool::new(0).unwrap_err();
+    assert!(refused.to_string().contains("at least 1"), "{refused}");
 }
 
 fn a_full_queue_refuses_and_gives_the_argument_back() {

@@ -233,7 +233,8 @@ fn a_worker_that_has_grown_old_is_replaced() {
 }
 
 fn a_worker_without_jobs_to_do_is_refused() {
-    assert!(builder(1).max_jobs_per_worker(0).build().is_err());
+    let refused = builder(1).max_jobs_per_worker(0).build().unwrap_err();
+    assert!(refused.to_string().contains("stay for no job"), "{refused}");
 }
 
 const MIB: u64 = 1 << 20;

@@ -183,8 +183,13 @@ impl ProcessPoolBuilder {
     /// - The system refuses a process or a descriptor.
     pub fn build(mut self) -> io::Result<ProcessPool> {
         let refused = |text: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        if self.rules.workers == 0 || self.rules.max_jobs == Some(0) {
-            return refused("a process pool without workers would never run a job");
+        if self.rules.workers == 0 {
+            return refused(
+                "a process pool without workers would never run a job: give at least 1",
+            );
+        }
+        if self.rules.max_jobs == Some(0) {
+            return refused("workers that stay for no job would never run one: give at least 1");
         }
         if let Some(reason) = self.unusable {
             return refused(&format!(
