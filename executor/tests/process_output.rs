@@ -1,4 +1,5 @@
-//! What workers print: whole lines, out before the result, neither lost nor doubled.
+//! What workers print: whole lines, out before the result, neither lost nor doubled. (Long ones, and
+//! stdouts that take their time or are gone: `process_printed_lines.rs`.)
 
 mod support;
 
@@ -14,13 +15,11 @@ tests![
         prints_before_the_server_starts,
         dies_while_it_prints,
         panics_with_a_backtrace,
-        prints_long_lines_in_one_piece,
     ],
     lines_of_many_workers_are_whole_and_each_comes_once,
     what_was_buffered_before_the_start_is_printed_once,
     what_was_flushed_before_a_death_is_not_lost,
     a_backtrace_travels_when_it_is_asked_for,
-    a_line_in_one_piece_is_whole_up_to_what_a_pipe_takes_at_once,
 ];
 
 const WORKERS: usize = 4;
@@ -171,35 +170,4 @@ fn a_backtrace_travels_when_it_is_asked_for() {
     assert_eq!(play("0"), "none\n");
     let backtrace = play("1");
     assert!(backtrace.contains("a_frame_of_the_job"), "{backtrace}");
-}
-
-/// Far above std's buffer, and just within what a pipe takes at once (PIPE_BUF).
-fn long_line(job: usize, number: usize) -> String {
-    let unit = format!("{job:03} {number:03} ");
-    unit.repeat([200, 511][number % 2]) + "\n"
-}
-
-fn prints_long_lines_in_one_piece() {
-    ForkServer::start().unwrap();
-    let pool = pool(WORKERS);
-    let print = |job: usize| {
-        for number in 0..LINES {
-            print!("{}", long_line(job, number)); // the line end is part of the piece
-        }
-    };
-    let handles: Vec<_> = (0..JOBS).map(|job| pool.submit(print, job)).collect();
-    for handle in handles {
-        handle.join().unwrap();
-    }
-}
-
-fn a_line_in_one_piece_is_whole_up_to_what_a_pipe_takes_at_once() {
-    let output = play_part("prints_long_lines_in_one_piece");
-    let mut lines: Vec<&str> = output.split_inclusive('\n').collect();
-    let jobs = (0..JOBS).flat_map(|job| (0..LINES).map(move |number| long_line(job, number)));
-    let mut expected: Vec<String> = jobs.collect();
-    assert!(expected.iter().all(|line| line.len() <= libc::PIPE_BUF));
-    lines.sort_unstable();
-    expected.sort_unstable();
-    assert!(lines == expected, "torn");
 }

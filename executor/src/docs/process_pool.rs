@@ -36,13 +36,15 @@
 //! - claims the job in the board: from here on it has begun, and cannot be taken back;
 //! - finds the function by its address, which is the same as in the program, since both are copies
 //!   of one process; decodes the argument; calls the function; encodes the result;
-//! - writes out what the job has printed, and then answers in the place of the argument.
+//! - waits until the program has written what the job has printed, if it has, and then answers in the
+//!   place of the argument.
 //!
 //! The manager, the pool's one thread:
 //! - takes answers from the boards, decodes them (long ones are decoded by another thread, the porter),
 //!   and completes the handles: that wakes whoever joins or awaits them;
 //! - asks the fork server for workers;
-//! - hears of deaths, and does what was agreed ([`OnDeath`]).
+//! - hears of deaths, and does what was agreed ([`OnDeath`]);
+//! - starts the thread that passes on what workers print, when one does.
 //!
 //! A job stays in the program, with its argument, until it is answered. What a worker had not begun
 //! when it died is simply given to another one.
@@ -102,7 +104,7 @@
 //! | the function | as an address. It must not have data of its own: no captures, no `fn` pointers |
 //! | argument, result | as bytes, by serde: both implement [`Portable`] |
 //! | a panic | its message, its place, and (with `RUST_BACKTRACE`) its backtrace; not its payload |
-//! | what it prints | goes to the program's stdout and stderr; before the result, if it is flushed or ends in a line end |
+//! | what it prints | goes to the program's stdout and stderr, in whole lines; on stdout, before the result |
 //! | statics, environment, working directory | those of the server's start. Each worker has its own from then on |
 //! | open files, locks, threads, sockets | do not. A static that holds a descriptor finds `/dev/null` there |
 //! | code loaded after the start of the server | does not; such a job is refused |
@@ -224,15 +226,42 @@
 //!
 //! # What workers print
 //!
-//! They have the program's stdout. Each line is written at once, and what is left without a line
-//! end is written before the result goes back. Nothing that the program or the server had in a
-//! buffer is printed by a worker again, because nothing is inherited in it and workers leave
-//! without running the program's exit handlers.
+//! Their stdout and stderr are pipes to the program, and the program writes what comes there to its own:
 //!
-//! Lines of several workers do not tear as long as a line is *one* write: that is so when its parts
-//! together fit the standard library's buffer (1 KiB), or when it is handed over in one piece with
-//! its line end, as in `print!("{}", line + "\n")`. To a pipe, the kernel keeps one write together
-//! up to 4096 bytes. Longer lines can be torn by those of another worker.
+//! ```text
+//!   worker 1:  print!("6 x 7 "); print!("= 42\n") ──> pipe ──+
+//!   worker 2:  println!("{}", text of 1 MB) ─────────> pipe ──+──> whole lines, one after the other ──> stdout
+//! ```
+//!
+//! - Lines are whole, however long they are and in how many parts they come: those of different workers,
+//!   and of different pools, do not tear each other. They are written as they come, not when the job is
+//!   over. A line of more than 1 MiB is not kept until its end; others may come in between.
+//! - What a job has printed on stdout is written before its result is told, also a last line that has no
+//!   end. (Of the items of a [`map`]: before the results of the parcel that they went with, unless these
+//!   are given out while it runs.) When a worker dies, what it had printed is written before its job is
+//!   told.
+//! - No result waits for stderr. What is printed there without a line end is shown when the worker has
+//!   said nothing more for a second, or is dead.
+//! - Where stdout and stderr lead to the same file (a terminal, `2>&1`) when the pool's first job comes,
+//!   all that one worker prints stays in order, and what is said here of stdout goes for both.
+//! - Nothing comes twice. What a worker that was killed had still in a buffer of its own is lost, as ever:
+//!   std's buffer until a line ends, and C's (which are written as lines end, and when the worker leaves).
+//! - Whoever does not read the program's stdout stops the jobs that print, and nobody else: not those that
+//!   print nothing, not the pool, which can abort and kill them. Waiting for last words, of a worker or of
+//!   the pool, ends when nothing could be written for 200 ms.
+//! - Where the program's stdout fails (the reader is gone, the disk is full) a worker's next print fails:
+//!   `println!` panics there, with a broken pipe.
+//! - A program that a job starts has the worker's stdout and stderr. What it prints when the worker is dead
+//!   is written, until the pool ends; after that its prints fail.
+//! - What the program itself prints goes its own way: its long lines can still meet with the workers'. (A
+//!   thread that holds the lock of stdout may wait for jobs that print.)
+//! - In a worker stdout is no terminal, whatever the program's is: `is_terminal` says so.
+//! - Should the program be killed, or leave without ending its pools, what was on its way is lost: what is
+//!   in the pipes, and lines that have not ended.
+//!
+//! A worker costs two pipes, a job that prints nothing costs one system call, and the pool one more thread
+//! as soon as somebody prints. A job that prints a line there and back takes some 10 us instead of 3: it
+//! waits for that thread.
 //!
 //! # Why is it slower than threads?
 //!
@@ -291,6 +320,9 @@
 //! | the argument is encoded by the submitter | one bad argument breaks the channel for all (CPython had that) |
 //! | an address is looked up, never jumped to | a damaged message runs arbitrary code |
 //! | bytes are behind a reference only when they are sealed | another process changes what a `&[u8]` shows, or takes it away |
+//! | only the program writes to its stdout | a line that is printed in parts has another worker's in the middle |
+//! | the pool waits for what was printed before it tells the result | whoever has the result does not find the line |
+//! | a thread of its own writes it | whoever does not read stdout stops the whole pool |
 //! | no user code runs under the pool's lock | a waker that submits a job waits for itself |
 //! | a failing initializer breaks the pool | workers are made and die for ever |
 //!

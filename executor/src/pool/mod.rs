@@ -15,9 +15,12 @@ mod cpus;
 mod executor;
 #[cfg(all(target_os = "linux", not(loom)))] // fork, and nothing for loom to explore
 mod process;
-#[cfg(all(test, loom))] // but for the two protocols of its shared memory
+#[cfg(all(test, loom))] // but for the protocols of its shared memory
 #[path = "process/board/bell.rs"]
 mod process_bell;
+#[cfg(all(test, loom))]
+#[path = "process/board/outlet.rs"]
+mod process_outlet;
 #[cfg(all(test, loom))]
 #[path = "process/board/slot.rs"]
 mod process_slot;

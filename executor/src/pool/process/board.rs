@@ -25,7 +25,9 @@
 //!
 //! Measured  round trip of two processes, 2 CPUs (virtual: waking an idle one is dear), ns:
 //!           socketpair 4,100 on one CPU, 38,000 across two; board and futex 3,100 and 38,500; board
-//!           and eventfd 2,900 and 37,600, polled 3,350 and 43,900; spinning, across two 290. So the
+//!           and eventfd 2,900 and 37,600, polled 3,350 and 43,900; spinning, across two 290. So a
+//!           worker sleeps in the read of an eventfd (a futex that processes share is looked up by its
+//!           page, which costs a job there and back on one CPU 0.1 us more), and the
 //!           costs are sleeping and waking, not the medium: the board wins by the jobs that are
 //!           handed over while nobody sleeps, without any system call.
 //! Rejected  a socket (two system calls a job, both ways); byte rings (see above); a slot for the
@@ -34,10 +36,11 @@
 //! Source    io_uring's submission queue, LMAX's disruptor.
 //!
 //! Before this, read what stands in it: `board/bell.rs` and `board/watch.rs` (sleeping, and not
-//! sleeping), `board/slot.rs` (whose bytes they are), `board/tray.rs` (how far a worker is in a
+//! sleeping), `board/outlet.rs` (what jobs print), `board/slot.rs` (whose bytes they are), `board/tray.rs` (how far a worker is in a
 //! parcel), `board/scene.rs` (what a dead worker was doing). Next: `board/worker_side.rs`.
 
 pub(super) mod bell;
+pub(super) mod outlet;
 pub(super) mod scene;
 pub(super) mod slot;
 #[cfg(test)]
@@ -53,6 +56,7 @@ use super::wire::arrival::Incoming;
 use super::wire::memory::{Along, Memory};
 use super::wire::{BODY, Kind, MAX_PAYLOAD, Payload};
 use bell::{Bell, NOBODY};
+use outlet::Outlet;
 use scene::{Laps, Scene};
 use slot::{SlotWord, State};
 use std::cell::UnsafeCell;
@@ -90,6 +94,7 @@ struct Page {
     bodies: [UnsafeCell<[u8; BODY]>; SLOTS],
     /// With its tray, which is as long as a body.
     scene: Line<Scene>,
+    outlet: Line<Outlet>,
 }
 
 /// How a side is woken, and where the other side is, which wakes it.
@@ -169,6 +174,8 @@ impl Drop for Loan {
 /// See the file head.
 pub(super) struct Board {
     page: NonNull<Page>,
+    /// An eventfd: the worker sleeps on it while `doze` is armed.
+    pillow: OwnedFd,
     /// The pool's side: jobs are measured.
     measures: bool,
 }
@@ -181,23 +188,26 @@ unsafe impl Send for Board {}
 unsafe impl Sync for Board {}
 
 impl Board {
-    /// A new board, and the descriptor by which the worker maps it too.
-    pub(super) fn create() -> io::Result<(Board, OwnedFd)> {
+    /// A new board, and the descriptors by which the worker opens it too.
+    pub(super) fn create() -> io::Result<(Board, [OwnedFd; 2])> {
         let file = sys::sealed_memory(c"tatkal-board", size_of::<Page>())?;
-        let board = Board::open(&file)?;
+        let pillow = sys::blocking_eventfd()?;
+        let theirs = pillow.try_clone()?;
+        let board = Board::open(&file, pillow)?;
         board.page().doze.0.bell.disarm();
         // Until somebody else takes over, the manager is told of answers.
         board.arm(MANAGER);
-        Ok((board, file))
+        Ok((board, [file, theirs]))
     }
 
-    /// Maps the page of [`create`](Self::create). The descriptor may be closed afterwards.
-    pub(super) fn open(file: &OwnedFd) -> io::Result<Board> {
+    /// Maps the page of [`create`](Self::create). Its descriptor may be closed afterwards.
+    pub(super) fn open(file: &OwnedFd, pillow: OwnedFd) -> io::Result<Board> {
         // The mapping is page-aligned, large enough, and zeroed at birth, which is sound for
         // everything in it; the seals keep it from shrinking.
         let page = sys::map_shared(file, size_of::<Page>())?.cast();
         Ok(Board {
             page,
+            pillow,
             measures: false,
         })
     }
@@ -271,7 +281,7 @@ impl Board {
     }
 
     pub(super) fn wake_worker(&self) {
-        sys::futex_wake(self.page().doze.0.bell.word());
+        sys::ring(&self.pillow);
     }
 
     /// Takes job `number` back. False when it has begun.
@@ -350,6 +360,11 @@ impl Board {
     /// What the worker was doing when it died; by the worker, what it is doing.
     pub(super) fn scene(&self) -> &Scene {
         &self.page().scene.0
+    }
+
+    /// Whether what the worker's jobs have printed is out.
+    pub(super) fn outlet(&self) -> &Outlet {
+        &self.page().outlet.0
     }
 
     /// `who` is to be told of the next answer, and looks for answers after this call.

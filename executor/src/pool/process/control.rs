@@ -3,7 +3,7 @@
 //! ```text
 //!   program ── Attach + [pool's line] ──────────────────> server     on the program's one line
 //!   pool    ── Limit 64 MiB, no CPU limit ──────────────> server     on the pool's own line
-//!   pool    ── Fork 3 + [channel, board, 2 bells] ──────> server
+//!   pool    ── Fork 3 + [channel, board, 4 bells, stdout, stderr] ──────> server
 //!   pool    <── Forked 3 + [the process] (or ForkFailed 3) server
 //!   pool    <── Exited 3, status, CPU time ────────────── server     once per Forked, always
 //! ```
@@ -37,7 +37,7 @@ pub(super) enum Request {
     Attach,
     /// What the pool's workers may use. Before its first Fork, if at all.
     Limit(Limits),
-    /// Make a worker. Its channel, its board and the pool's two bells come with this.
+    /// Make a worker. What `Post` in worker.rs needs of descriptors comes with this.
     Fork(Ticket),
 }
 

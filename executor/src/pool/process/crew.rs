@@ -24,7 +24,7 @@
 //!           worker costs at most the one job it had begun. C5 jobs that nobody can be made to run
 //!           are failed, at once and with the reason. C6 whoever makes an alarm earlier than the
 //!           manager's next look wakes the manager (`ring_due`).
-//! Cost      a submit to an idle worker: one lock, one futex call, no other thread; to one that
+//! Cost      a submit to an idle worker: one lock, one system call, no other thread; to one that
 //!           is awake, no system call.
 //!           Next: `crew/dispatch.rs`.
 

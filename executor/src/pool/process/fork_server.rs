@@ -44,7 +44,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// # What the workers see
 /// A copy of the program *as it was when the server started*: statics, environment variables,
 /// working directory, ignored signals. Later changes in the program do not reach them, and theirs
-/// do not reach the program. Of the open files they have stdin, stdout and stderr; a static that
+/// do not reach the program. Of the open files they have stdin, and a stdout and a stderr of their own
+/// ([what is printed there](crate::docs::process_pool#what-workers-print)); a static that
 /// holds any other finds `/dev/null` in its place. A lock that the calling thread holds during
 /// `start` is locked for ever in every worker. So the first line of `main` is the place to call it.
 ///

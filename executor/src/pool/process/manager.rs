@@ -9,8 +9,8 @@
 //!                     Fork   v  | Forked, Exited
 //!                          fork server
 //!
-//!   one turn:  arrange (make workers, dismiss) ── collect answers, arm the bells ── poll ──
-//!              hear the server ── note whose channel has ended, and who is dead
+//!   one turn:  see off the dead ── arrange (make workers, dismiss) ── collect answers, arm the bells
+//!              ── poll ── hear the server ── note whose channel has ended, who is dead, who prints
 //! ```
 //!
 //! Owns      the pool's line to the fork server, and looks after each worker's process and channel.
@@ -22,6 +22,8 @@
 //!           says how. (A channel's end says only that its worker is of no more use: a job can close
 //!           it, and a child of the job's can hold it open.) A4 the manager sleeps only after it has armed every board's bell and then found no
 //!           answer (B1 in bell.rs): for itself, or for the thread that attends to them (waiter.rs).
+//!           A5 the jobs of a dead worker are told after what it has printed is written, unless the
+//!           program's stdout takes too long for that.
 //! Cost      per answer: its share of a wake-up and of a lock; answers that arrive together share.
 //! Source    CPython's `_ExecutorManagerThread`. Next: `pool.rs`.
 
@@ -30,6 +32,7 @@ use super::control::{self, Event, Received, Request, Ticket};
 use super::crew::Crew;
 use super::fork_server;
 use super::member::Member;
+use super::output::{Output, PATIENCE};
 use super::shared::Shared;
 use super::sys;
 use crate::sync::lock;
@@ -46,6 +49,9 @@ pub(super) struct Manager {
     line: Option<OwnedFd>,
     /// What there is to watch of each worker.
     watched: BTreeMap<Ticket, Watched>,
+    output: Output,
+    /// The dead whose last words are being written (A5).
+    parting: BTreeMap<Ticket, Parting>,
     /// What the line has not taken yet.
     requests: VecDeque<(Request, Vec<OwnedFd>)>,
     next_ticket: Ticket,
@@ -57,20 +63,30 @@ struct Watched {
     process: Option<Arc<OwnedFd>>,
 }
 
+/// A worker that is dead: until when it waits, and its wait status when the server has told it.
+struct Parting {
+    until: Option<Instant>,
+    status: Option<libc::c_int>,
+}
+
 impl Manager {
-    pub(super) fn new(shared: Arc<Shared>, line: OwnedFd) -> Manager {
-        Manager {
+    pub(super) fn new(shared: Arc<Shared>, line: OwnedFd) -> io::Result<Manager> {
+        Ok(Manager {
             shared,
             line: Some(line),
             watched: BTreeMap::new(),
+            output: Output::new()?,
+            parting: BTreeMap::new(),
             requests: VecDeque::new(),
             next_ticket: 1,
-        }
+        })
     }
 
     /// Until the pool is closed, its jobs are done and its workers are gone.
     pub(super) fn run(mut self) {
         while let Some(wake_at) = self.arrange() {
+            let parting = self.parting.values().filter_map(|it| it.until);
+            let wake_at = parting.chain(wake_at).min();
             let tickets: Vec<Ticket> = self.watched.keys().copied().collect();
             let mut fds = self.interests();
             let limit = match self.collect() {
@@ -80,6 +96,8 @@ impl Manager {
             if sys::poll(&mut fds, limit).is_err() {
                 continue; // Out of memory in the kernel: there is nothing better than to try again.
             }
+            self.output
+                .hear(&fds[FIXED + 2 * tickets.len()..], &self.shared);
             let ready = |index: usize| fds.get(index).is_some_and(|fd| fd.revents != 0);
             if ready(0) {
                 self.shared.silence();
@@ -98,7 +116,7 @@ impl Manager {
         }
     }
 
-    /// Bell, line, and every worker's channel and process, in the order of the workers.
+    /// Bell, line, every worker's channel and process, in the order of the workers, and what they print.
     fn interests(&self) -> Vec<libc::pollfd> {
         let mut fds = vec![self.shared.bell_interest()];
         fds.push(match &self.line {
@@ -115,6 +133,7 @@ impl Manager {
             fds.push(interest(channel, libc::POLLRDHUP));
             fds.push(interest(process, libc::POLLIN));
         }
+        fds.extend(self.output.interests());
         fds
     }
 
@@ -136,6 +155,7 @@ impl Manager {
 
     /// Does what the crew asks for. Returns when to look again at the latest; `None` at the end.
     fn arrange(&mut self) -> Option<Option<Instant>> {
+        self.see_off_all();
         self.shared.change(|crew, out| {
             crew.ring_alarms(out);
             crew.end_pause(out);
@@ -144,6 +164,7 @@ impl Manager {
         if crew.is_done() {
             if crew.is_empty() {
                 drop(crew);
+                self.output.end(&self.shared);
                 self.shared.see_handles_told();
                 self.shared.end();
                 return None;
@@ -187,13 +208,16 @@ impl Manager {
         if self.shared.account.is_some() {
             board.measure();
         }
-        let channel = Arc::new(ours);
-        let mut member = Member::new(channel.clone(), Arc::new(board));
+        let (channel, board) = (Arc::new(ours), Arc::new(board));
+        let mut fds = vec![theirs];
+        fds.extend(page);
+        fds.extend(self.shared.bells_for_worker()?);
+        fds.extend(self.output.furnish(ticket, &board)?);
+        let mut member = Member::new(channel.clone(), board);
         let initializer = lock(&self.shared.crew).initializer();
         if let Some(initializer) = initializer {
             member.setup = Some(initializer.job(&self.shared, ticket)?);
         }
-        let fds = self.shared.bells_for_worker([theirs, page])?;
         Ok((member, channel, fds))
     }
 
@@ -235,7 +259,7 @@ impl Manager {
                     let cpu_time = Duration::from_nanos(cpu_ns);
                     self.shared
                         .change(|crew, _| crew.has_used(ticket, cpu_time));
-                    self.bury(ticket, Some(status));
+                    self.part(ticket, Some(status));
                 }
                 Received::Nothing => return,
                 Received::End => self.lose_server(),
@@ -303,13 +327,48 @@ impl Manager {
 
     /// A worker is dead.
     fn lose_process(&mut self, ticket: Ticket) {
-        if self.line.is_none() {
-            self.bury(ticket, None); // Nobody will tell how it died.
-        } else if let Some(watched) = self.watched.get_mut(&ticket) {
+        if let Some(watched) = self.watched.get_mut(&ticket) {
             *watched = Watched {
                 channel: None,
                 process: None,
             };
+            self.part(ticket, None);
+        }
+    }
+
+    /// A worker is dead, and the server may have told how: that counts when its last words are written
+    /// (A5).
+    fn part(&mut self, ticket: Ticket, status: Option<libc::c_int>) {
+        if let Some(parting) = self.parting.get_mut(&ticket) {
+            parting.status = parting.status.or(status);
+        } else if self.output.is_through_with(ticket) {
+            self.see_off(ticket, status);
+        } else {
+            let until = Instant::now().checked_add(PATIENCE);
+            self.parting.insert(ticket, Parting { until, status });
+        }
+    }
+
+    /// Those whose last words are written, or have been waited for long enough.
+    fn see_off_all(&mut self) {
+        let now = Instant::now();
+        let output = &self.output;
+        let is_over = |ticket: &Ticket, parting: &mut Parting| {
+            output.is_through_with(*ticket) || parting.until.is_some_and(|until| until <= now)
+        };
+        let over: Vec<_> = self.parting.extract_if(.., is_over).collect();
+        for (ticket, Parting { status, .. }) in over {
+            self.output.give_up(ticket);
+            self.see_off(ticket, status);
+        }
+    }
+
+    fn see_off(&mut self, ticket: Ticket, status: Option<libc::c_int>) {
+        if status.is_some() {
+            self.bury(ticket, status);
+        } else if self.line.is_none() {
+            self.bury(ticket, None); // Nobody will tell how it died.
+        } else {
             self.shared.change(|crew, out| {
                 crew.collect(out); // A2
                 crew.died(ticket, out);

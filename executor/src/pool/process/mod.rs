@@ -16,7 +16,7 @@
 //! `manager`), the fork server (`server`), the workers (`worker`). Why a server at all: `server.rs`.
 //!
 //! Reading order:
-//! - what is shared: `sys.rs`, `sys/process.rs` and `sys/pages.rs` (system calls), `panics.rs`,
+//! - what is shared: `sys.rs`, `sys/process.rs`, `sys/pages.rs` and `sys/pipes.rs` (system calls), `panics.rs`,
 //!   `wire.rs` (what travels, short or long: its own order is there), `board.rs` (how a pool and a
 //!   worker meet in shared memory: likewise), `image.rs` (whose code is known), `limits.rs`,
 //!   `entry.rs` (a job's code as an address), `parcel.rs` (many items of a `map` as one job),
@@ -26,8 +26,8 @@
 //!   (where a job's time goes), `job.rs`, `measure.rs` (one that is measured),
 //!   `chunk.rs` (one of many items), `member.rs` with `member/parting.rs` (one worker), `crew.rs`
 //!   with `crew/dispatch.rs`, `crew/stopping.rs` and `crew/turnover.rs` (all of them, and the
-//!   queue), `waiter.rs` (a thread that waits), `shared.rs` (the lock), `setup.rs`, `manager.rs` (the
-//!   thread), `pool.rs` with `pool/submit.rs`, `pool/batches.rs` (`map`) and `pool/jobs.rs` (the
+//!   queue), `waiter.rs` (a thread that waits), `shared.rs` (the lock), `setup.rs`, `output.rs` with
+//!   `output/lines.rs` and `output/relay.rs` (what workers print), `manager.rs` (the thread), `pool.rs` with `pool/submit.rs`, `pool/batches.rs` (`map`) and `pool/jobs.rs` (the
 //!   API), `builder.rs`
 
 mod board;
@@ -44,6 +44,7 @@ mod manager;
 mod measure;
 mod member;
 mod metrics;
+mod output;
 mod panics;
 mod parcel;
 mod policy;

@@ -8,7 +8,7 @@
 //!          shutdown, drop ──> close the crew, ring, wait for the manager's last step
 //! ```
 //!
-//! The manager's thread is started by the first job.
+//! The manager's thread is started by the first job, that of what is printed by the first print.
 //!
 //! Next: `pool/submit.rs`.
 
@@ -71,6 +71,9 @@ use std::time::Duration;
 /// that dies takes the one job that it was running along ([`JoinError::WorkerDied`](crate::JoinError::WorkerDied)), and another
 /// one is made when there is a job for it. Jobs that were waiting, even at that worker, are run by
 /// others. Workers ignore Ctrl-C (SIGINT): it goes to the program as well, which decides.
+///
+/// What they print is written by the program, in whole lines, and before the result is told:
+/// [the rules](crate::docs::process_pool#what-workers-print).
 ///
 /// Time limits, what to do when a worker dies, limits of memory and CPU time, an initializer: see
 /// [`ProcessPoolBuilder`], and [`jobs`](Self::jobs) for what can be told for some jobs.
@@ -259,7 +262,7 @@ impl ProcessPool {
     fn start_manager(&self) -> io::Result<()> {
         let mut manager = lock(&self.manager);
         if let ManagerThread::Waiting { line } = &*manager {
-            let managed = Manager::new(self.shared.clone(), line.try_clone()?);
+            let managed = Manager::new(self.shared.clone(), line.try_clone()?)?;
             let thread = thread::Builder::new().name("tatkal-processes".to_owned());
             *manager = ManagerThread::Running(thread.spawn(move || managed.run())?);
             lock(&self.shared.crew).managed = true;

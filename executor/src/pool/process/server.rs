@@ -183,7 +183,9 @@ impl Server {
 
     /// Makes a worker. In it, and only there, the answer is `Some`.
     fn fork(&mut self, owner: Owner, fds: Vec<OwnedFd>) -> Option<Post> {
-        let Ok([channel, board, bell, waiter]) = <[OwnedFd; 4]>::try_from(fds) else {
+        let Ok([channel, board, pillow, bell, waiter, relay, stdout, stderr]) =
+            <[OwnedFd; 8]>::try_from(fds)
+        else {
             // recvmsg drops the descriptors for which there is no room in our table.
             self.tell(
                 owner.client,
@@ -197,8 +199,12 @@ impl Server {
             limits: client.map_or(Limits::NONE, |client| client.limits),
             channel,
             board,
+            pillow,
             bell,
             waiter,
+            relay,
+            stdout,
+            stderr,
             images: self.charter.images.clone(),
             server: sys::own_pid(),
             leave: self.charter.leave,

@@ -12,7 +12,7 @@
 //!
 //! Owns      nothing; it is a job like others, only that nobody holds a handle of it, and that its
 //!           end is told to the crew. It comes before all jobs, so its order is `FIRST`.
-//! Source    CPython's `BrokenProcessPool`. Next: `manager.rs`.
+//! Source    CPython's `BrokenProcessPool`. Next: `output/lines.rs`.
 
 use super::control::Ticket;
 use super::job::{FIRST, Job, Outcome, RemoteJob, result_of};

@@ -221,11 +221,9 @@ impl Shared {
         self.porter.shutdown(Shutdown::finish());
     }
 
-    /// What a worker is given, with descriptors of the two bells.
-    pub(super) fn bells_for_worker(&self, fds: [OwnedFd; 2]) -> io::Result<Vec<OwnedFd>> {
-        let [channel, board] = fds;
-        let (bell, waiter) = (self.bell.try_clone()?, self.waiter.for_worker()?);
-        Ok(vec![channel, board, bell, waiter])
+    /// What a worker rings: descriptors of the two bells.
+    pub(super) fn bells_for_worker(&self) -> io::Result<[OwnedFd; 2]> {
+        Ok([self.bell.try_clone()?, self.waiter.for_worker()?])
     }
 
     /// Makes the manager look at the crew.

@@ -1,5 +1,6 @@
 //! The system calls of the process pool that concern descriptors: sockets, events, shared memory.
-//! (Those that concern processes are in `process.rs` beside it, and `pages.rs` fills fresh memory.)
+//! (Those that concern processes are in `process.rs` beside it, `pages.rs` fills fresh memory, and
+//! `pipes.rs` is about what is printed.)
 //!
 //! What every function here does, so that no caller has to think of it: it starts again after
 //! `EINTR`, it makes descriptors close-on-exec from birth (a program that a job starts must not
@@ -9,21 +10,23 @@
 //!           Next: `sys/process.rs`.
 
 mod pages;
+mod pipes;
 mod process;
 
 pub(super) use pages::*;
+pub(super) use pipes::*;
 pub(super) use process::*;
 
+use rustix::io::retry_on_intr;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-/// Descriptors one message may carry. A fork request carries four, a long payload up to all.
+/// Descriptors one message may carry. A fork request carries eight, a long payload up to all.
 pub(super) const FDS_PER_MESSAGE: usize = 16;
 
 /// Room for the control data of `FDS_PER_MESSAGE` descriptors, aligned as `cmsghdr` asks.
@@ -200,27 +203,43 @@ pub(super) fn poll(fds: &mut [libc::pollfd], limit: Option<Duration>) -> io::Res
 
 /// A counter that makes itself readable when it is not zero: the bell of a poll loop.
 pub(super) fn eventfd() -> io::Result<OwnedFd> {
+    eventfd_with(libc::EFD_NONBLOCK)
+}
+
+/// One whose reader sleeps while it is zero: see [`await_ring`].
+pub(super) fn blocking_eventfd() -> io::Result<OwnedFd> {
+    eventfd_with(0)
+}
+
+fn eventfd_with(flags: libc::c_int) -> io::Result<OwnedFd> {
     // SAFETY: the call takes no memory; the descriptor is new and owned by nobody else.
     unsafe {
-        let fd = retry(|| libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) as isize)?;
+        let fd = retry(|| libc::eventfd(0, libc::EFD_CLOEXEC | flags) as isize)?;
         Ok(OwnedFd::from_raw_fd(fd as RawFd))
     }
 }
 
 /// Adds one to an [`eventfd`]. It cannot fail in a way that matters: full is readable as well.
 pub(super) fn ring(bell: &OwnedFd) {
-    let one = 1_u64;
-    // SAFETY: the eight bytes live on the stack for the whole call.
-    let _ = retry(|| unsafe { libc::write(bell.as_raw_fd(), (&raw const one).cast(), 8) });
+    let one = 1_u64.to_ne_bytes();
+    let _ = retry_on_intr(|| rustix::io::write(bell, &one));
+}
+
+/// Sleeps until a [`blocking_eventfd`], which nobody else reads, was rung, or `limit` has passed.
+pub(super) fn await_ring(bell: &OwnedFd, limit: Option<Duration>) {
+    // An error is out of memory in the kernel: then this was a sleep of no time.
+    if limit.is_none()
+        || poll(&mut [interest(bell, libc::POLLIN)], limit).is_ok_and(|rung| rung > 0)
+    {
+        drain(bell);
+    }
 }
 
 /// Reads what stands in an eventfd or a signalfd, so that it is quiet again. One read is enough:
 /// the one is a single counter, and of a signal that is blocked at most one is pending.
 pub(super) fn drain(fd: &OwnedFd) {
     let mut buffer = [0_u8; size_of::<libc::signalfd_siginfo>()];
-    let (start, length) = (buffer.as_mut_ptr().cast(), buffer.len());
-    // SAFETY: the buffer is ours alone and has `length` bytes.
-    let _ = retry(|| unsafe { libc::read(fd.as_raw_fd(), start, length) });
+    let _ = retry_on_intr(|| rustix::io::read(fd, &mut buffer));
 }
 
 /// A file in memory that can neither grow nor shrink: no process that holds it can take the pages
@@ -332,28 +351,6 @@ fn map_with(
 pub(super) unsafe fn unmap(start: NonNull<u8>, length: usize) {
     // SAFETY: passed on to the caller.
     unsafe { libc::munmap(start.as_ptr().cast(), length) };
-}
-
-/// Sleeps while the word is `expected`, no longer than `limit`. May return for no reason. The word
-/// may be shared with another process.
-pub(super) fn futex_wait(word: &AtomicU32, expected: u32, limit: Option<Duration>) {
-    let limit = limit.map(|limit| libc::timespec {
-        tv_sec: limit.as_secs() as libc::time_t,
-        tv_nsec: limit.subsec_nanos().into(),
-    });
-    let limit = limit.as_ref().map_or(ptr::null(), ptr::from_ref);
-    // SAFETY: word and limit outlive the call, which only reads them. Its result needs no look: the
-    // caller checks again whatever ended the sleep.
-    unsafe {
-        let operation = libc::FUTEX_WAIT;
-        libc::syscall(libc::SYS_futex, word.as_ptr(), operation, expected, limit);
-    }
-}
-
-/// Wakes the process that sleeps on the word, if there is one.
-pub(super) fn futex_wake(word: &AtomicU32) {
-    // SAFETY: the call uses the address as a name only.
-    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, 1) };
 }
 
 /// Reads `length` bytes of a file from `offset` on. Less is an error.

@@ -1,32 +1,27 @@
 //! The life of a worker process: from the fork in the server to `_exit`.
 //!
 //! ```text
-//!   fork ── settle ── claim job n ── run it ── flush stdout ── answer n ── ring ──+
-//!                    ^   |                                                         |
-//!                    +---|------------------ n + 1 <-------------------------------+
+//!   fork ── settle ── claim job n ── run it ── see printed out ── answer n ── ring ──+
+//!                    ^   |                                                            |
+//!                    +---|------------------ n + 1 <----------------------------------+
 //!                        | the board is closed: the pool is done with it
 //!                        v
 //!                      _exit(0)
 //! ```
 //!
-//! Owns      its mapping of one board, its end of one channel, and the pool's two bells. Nothing else:
-//!           the server let go of the rest (`sys::plug_descriptors`) and drops its own here.
+//! Owns      its mapping of one board, its end of one channel, the writing ends of its stdout and
+//!           stderr, and the bells of the pool. Nothing else: the server let go of the rest
+//!           (`sys::plug_descriptors`) and drops its own here.
 //! Holds     W1 it dies with the server, which dies with the parent, even in the middle of a job:
 //!           the kernel's doing (PR_SET_PDEATHSIG), so no job can prevent it by being busy. That
 //!           signal is tied to the *thread* that forked; the server has only one.
-//!           W2 what a job printed is out before its result is: a caller that has the result can
-//!           rely on the line. W3 it leaves with `_exit`: exit handlers and buffers that were
+//!           W2 what a job printed on stdout is out before its result is, the line that has not ended
+//!           too: a caller that has the result can rely on it. (Stdout is a pipe to the program, see
+//!           `output.rs`; the proof is O1 in `board/outlet.rs`.) W3 it leaves with `_exit`: exit handlers and buffers that were
 //!           inherited belong to the parent, and would run or print a second time.
 //!           W4 Ctrl-C reaches the whole foreground group, so SIGINT is ignored here: what it
 //!           means is decided by the parent alone.
 //!           W5 jobs run on the main thread, one at a time, in the order sent.
-//!
-//! Rejected  long lines whole as well (one that is printed in parts and does not fit std's buffer, or is
-//!           longer than a pipe takes at once, can be torn by another worker's): std writes such a
-//!           part out by itself, and nothing tells when it begins one, so there is no moment to take
-//!           a lock. It would need a stdout of ours: a pipe to the program, which must then have read
-//!           all of it before the result is told, for every job; or a file that is passed on after
-//!           the job, which keeps what a long job prints until its end.
 //!
 //! Randomness: a generator that was seeded before the server started would give every worker the
 //! same numbers. Started as the first line of `main`, the server has none, so every worker's
@@ -61,10 +56,16 @@ pub(super) struct Post {
     /// Brings and takes the descriptors of long payloads. When it ends, the pool ends us.
     pub(super) channel: OwnedFd,
     pub(super) board: OwnedFd,
+    /// Ends its sleep.
+    pub(super) pillow: OwnedFd,
     /// Wakes the pool's manager.
     pub(super) bell: OwnedFd,
     /// Wakes a thread of the program that waits for a job.
     pub(super) waiter: OwnedFd,
+    /// Wakes the one that passes on what jobs print.
+    pub(super) relay: OwnedFd,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
     pub(super) images: Images,
     pub(super) limits: Limits,
     /// The pid of the server: with it gone, so is this process.
@@ -79,10 +80,11 @@ pub(super) fn run(post: Post) -> ! {
     // A panic that gets this far is a bug of ours; unwinding out of here would run the parent's
     // code a second time.
     let code = panics::catch(move || {
-        settle(post.server);
+        settle(&post)?;
         work(post)
     });
     flush_stdout();
+    sys::flush_c();
     leave();
     sys::exit_now(match code {
         Ok(Ok(())) => 0,
@@ -91,26 +93,32 @@ pub(super) fn run(post: Post) -> ! {
 }
 
 /// Becomes a process of its own. Every signal is blocked until the last line.
-fn settle(server: libc::pid_t) {
-    sys::die_with_parent(server); // W1
+fn settle(post: &Post) -> io::Result<()> {
+    sys::die_with_parent(post.server); // W1
+    sys::put_in_place(&post.stdout, libc::STDOUT_FILENO)?;
+    sys::put_in_place(&post.stderr, libc::STDERR_FILENO)?;
+    sys::buffer_c_lines(); // as it would on a terminal
     sys::set_name(c"tatkal-worker");
     sys::reset_signal_handlers();
     sys::set_signal(libc::SIGCHLD, libc::SIG_DFL); // or a job could not wait for its own children
     sys::set_signal(libc::SIGINT, libc::SIG_IGN); // W4
     sys::unblock_signals();
     panics::silence_caught();
+    Ok(())
 }
 
 /// Runs jobs until the board is closed and empty.
 fn work(post: Post) -> io::Result<()> {
-    let board = Board::open(&post.board)?;
-    drop(post.board);
+    let board = Board::open(&post.board, post.pillow)?;
+    drop((post.board, post.stderr));
     let desk = Desk {
         board,
         habit: Habit::new(),
         channel: post.channel,
         bell: post.bell,
         waiter: post.waiter,
+        relay: post.relay,
+        stdout: post.stdout,
         images: post.images,
         limits: post.limits,
         views: RefCell::new(match post.limits.has_memory() {
@@ -152,6 +160,9 @@ struct Desk {
     channel: OwnedFd,
     bell: OwnedFd,
     waiter: OwnedFd,
+    relay: OwnedFd,
+    /// Where stdout leads to, whatever a job does with that.
+    stdout: OwnedFd,
     images: Images,
     limits: Limits,
     /// The files of long arguments.
@@ -191,7 +202,7 @@ impl Desk {
         self.habit.end(end);
         let took = end.duration_since(begin);
         self.board.scene().enter(Step::Between);
-        flush_stdout(); // W2
+        self.see_printed_out(); // W2
         let Reply { kind, payload } = self.hand_over(number, reply);
         let whom = self.board.answer(number, kind, &payload, took);
         match whom {
@@ -212,6 +223,12 @@ impl Desk {
             }
         }
         Ok(())
+    }
+
+    /// Everything that was printed is written by the program when this returns.
+    fn see_printed_out(&self) {
+        flush_stdout();
+        self.board.see_out(&self.stdout, || sys::ring(&self.relay));
     }
 
     /// A file to be used again, if there is one.

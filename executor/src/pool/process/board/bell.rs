@@ -13,7 +13,7 @@
 //! never miss each other; at worst a bell is rung for a sleeper who has seen the work already.
 //!
 //! Owns      one word in shared memory. `who` says what to do to wake the sleeper: it is not the
-//!           same for a worker (a futex), the manager and a thread that joins (an eventfd each).
+//!           same eventfd for a worker, the manager and a thread that joins.
 //! Holds     B1 no lost ring (above); B2 one ring per arming, however much is published: the taker
 //!           of the word rings, the others find NOBODY. B3 the word may hold anything when the other
 //!           process has gone mad: a wrong word is a ring too many or too few for that worker.
@@ -81,12 +81,6 @@ impl Bell {
             NOBODY => NOBODY,
             _ => self.word.swap(NOBODY, Ordering::Relaxed),
         }
-    }
-
-    /// Is the bell still armed? What a sleeper asks that sleeps on the word itself.
-    #[cfg(not(loom))]
-    pub(crate) fn word(&self) -> &AtomicU32 {
-        &self.word
     }
 }
 

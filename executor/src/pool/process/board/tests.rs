@@ -3,8 +3,8 @@
 use super::*;
 
 fn pair() -> (Board, Board) {
-    let (pool, file) = Board::create().unwrap();
-    let worker = Board::open(&file).unwrap();
+    let (pool, [file, pillow]) = Board::create().unwrap();
+    let worker = Board::open(&file, pillow).unwrap();
     (pool, worker)
 }
 

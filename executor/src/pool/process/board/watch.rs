@@ -26,7 +26,7 @@
 //! Cost      idle, nothing: it is done once, for LIMIT, after a job that came soon after another.
 //! Source    Karlin, Manasse, McGeoch, Owicki: Competitive Randomized Algorithms for Nonuniform
 //!           Problems (SODA 1990): who looks on for as long as the sleep would cost pays at most twice.
-//!           Next: `slot.rs`.
+//!           Next: `outlet.rs`.
 
 use crate::pool::process::sys;
 use std::cell::Cell;

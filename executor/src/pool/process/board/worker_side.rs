@@ -15,6 +15,7 @@ use crate::pool::process::board::slot::State;
 use crate::pool::process::board::watch;
 use crate::pool::process::sys;
 use crate::pool::process::wire::{Kind, Payload};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -102,9 +103,22 @@ impl Board {
     pub(in crate::pool::process) fn sleep(&self, number: u64, limit: Option<Duration>) {
         let doze = &self.page().doze.0.bell;
         if self.may_sleep(number) {
-            sys::futex_wait(doze.word(), WORKER, limit);
+            sys::await_ring(&self.pillow, limit);
         }
         doze.disarm();
+    }
+
+    /// Returns when everything is written that this process has printed: to this pipe, and by `tell`
+    /// the relay is woken.
+    pub(in crate::pool::process) fn see_out(&self, pipe: &OwnedFd, tell: impl FnOnce()) {
+        let outlet = self.outlet();
+        if outlet.is_clear(|| sys::unread(pipe)) || !outlet.ask() {
+            return;
+        }
+        tell();
+        while !outlet.is_settled() {
+            sys::await_ring(&self.pillow, None);
+        }
     }
 
     /// Asks to be woken for job `number`. False: there is something to do already.

@@ -13,7 +13,7 @@
 //!           is as slow as it was.
 //! Rejected  huge pages (MADV_HUGEPAGE): where memory is in small pieces, the system puts it in order
 //!           in the middle of the fault, and that took 150 ms.
-//! Source    mincore(2), MADV_POPULATE_WRITE in madvise(2). Next: `../panics.rs`.
+//! Source    mincore(2), MADV_POPULATE_WRITE in madvise(2). Next: `pipes.rs`.
 
 use std::io;
 use std::mem::MaybeUninit;

@@ -230,10 +230,10 @@ impl Walk {
             return;
         }
         let (ours, channel) = sys::socketpair(libc::SOCK_SEQPACKET).unwrap();
-        let (board, page) = Board::create().unwrap();
+        let (board, [page, pillow]) = Board::create().unwrap();
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        let theirs = Board::open(&page).unwrap();
+        let theirs = Board::open(&page, pillow).unwrap();
         self.workers.push(Played::new(ticket, channel, theirs));
         let mut member = Member::new(Arc::new(ours), Arc::new(board));
         let ended = self.setups.clone();
