@@ -271,7 +271,7 @@ mod tests {
     #[cfg(loom)]
     #[test]
     fn the_owner_meets_two_thieves() {
-        every_runnable_comes_out_once(true, 2, 3);
+        every_runnable_comes_out_once(true, 2, 2);
     }
 
     #[cfg(loom)]
