@@ -1,4 +1,5 @@
-//! Where the contenders' tasks meet: a mailbox for two tasks, a countdown for many and one thread.
+//! Where the contenders' tasks meet: a mailbox for two tasks, a countdown for many and one thread. And
+//! what their meetings took, where the median counts.
 //!
 //! Every contender uses these same ones, so that what differs is the runtime alone; and they are
 //! as plain as can be (a lock that nobody contends, no allocation), so that little else shows.
@@ -90,5 +91,33 @@ impl Countdown {
                 elapsed => return Duration::from_nanos(elapsed),
             }
         }
+    }
+}
+
+/// What each round trip took, where the median counts: `wake.rs` says why.
+pub struct Laps {
+    last: Instant,
+    times: Vec<Duration>,
+}
+
+impl Laps {
+    pub fn start(times: u64) -> Laps {
+        Laps {
+            times: Vec::with_capacity(times as usize),
+            last: Instant::now(),
+        }
+    }
+
+    pub fn end_one(&mut self) {
+        let now = Instant::now();
+        self.times.push(now - self.last);
+        self.last = now;
+    }
+
+    /// What all of them would have taken.
+    pub fn all_as_the_median(mut self) -> Duration {
+        let laps = self.times.len();
+        let (_, median, _) = self.times.select_nth_unstable(laps / 2);
+        *median * laps as u32
     }
 }

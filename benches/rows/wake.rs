@@ -10,7 +10,7 @@
 //! ten times as long, and a mean of a turn is mostly a count of these: the ratio of two means in
 //! neighbouring turns has quartiles of 0.90 and 1.02, that of two medians of 0.95 and 1.00.
 
-use super::meet::Mailbox;
+use super::meet::{Laps, Mailbox};
 use super::place::Pinned;
 use super::sides::{Ours, Side, Smol, Tokio};
 use super::{Contender, Cost, Row};
@@ -18,7 +18,7 @@ use rustix::thread::futex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Tells the far side to end.
 const END: u64 = u64::MAX;
@@ -98,34 +98,6 @@ fn futexes(times: u64) -> Duration {
     }
     far.join().unwrap();
     laps.all_as_the_median()
-}
-
-/// What each round trip took.
-struct Laps {
-    last: Instant,
-    times: Vec<Duration>,
-}
-
-impl Laps {
-    fn start(times: u64) -> Laps {
-        Laps {
-            times: Vec::with_capacity(times as usize),
-            last: Instant::now(),
-        }
-    }
-
-    fn end_one(&mut self) {
-        let now = Instant::now();
-        self.times.push(now - self.last);
-        self.last = now;
-    }
-
-    /// What all of them would have taken.
-    fn all_as_the_median(mut self) -> Duration {
-        let laps = self.times.len();
-        let (_, median, _) = self.times.select_nth_unstable(laps / 2);
-        *median * laps as u32
-    }
 }
 
 fn pass_to(turn: &AtomicU32, who: u32) {
