@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, SystemTime};
-use support::{Dice, children_of, footprint, memory_kib, until};
+use support::{Dice, assert_nothing_is_left, children_of, footprint, memory_kib};
 use tatkal_executor::{ForkServer, JoinError, JoinHandle, ProcessPool, WorkerExit};
 
 const WORKERS: usize = 4;
@@ -331,7 +331,7 @@ fn every_handle_tells_the_truth() {
         died > faults && cancelled > faults && panicked > faults / 2,
         "there was no chaos"
     );
-    until("the footprint of the start", || footprint() == before);
+    assert_nothing_is_left(&before);
     let (warm, end) = (warm.unwrap(), memories_kib());
     println!("KiB of program and server: {warm:?}, then {end:?}");
     assert!(end[0] <= warm[0] + MEMORY_SLACK_KIB, "the program grew");

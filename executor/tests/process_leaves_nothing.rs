@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 use std::process;
 use std::time::{Duration, Instant};
-use support::{Dice, Footprint, footprint, is_dead, memory_kib, pool, until};
+use support::{Dice, assert_nothing_is_left, footprint, is_dead, memory_kib, pool, until};
 use tatkal_executor::{
     ForkServer, JoinError, JoinHandle, OnDeath, ProcessPool, Shutdown, WorkerExit,
 };
@@ -17,19 +17,6 @@ tests![
     a_hundred_pools_leave_nothing,
     a_worker_has_no_descriptors_but_its_own,
 ];
-
-/// The server closes a pool's line a moment after the pool has.
-fn assert_nothing_is_left(before: &Footprint) {
-    let start = Instant::now();
-    while footprint() != *before {
-        let now = footprint();
-        assert!(
-            start.elapsed() < Duration::from_secs(60),
-            "{before:?} became {now:?}"
-        );
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
 
 /// A job that ends in one of many ways, the first of which is a result.
 fn fate(how: u64) -> u64 {

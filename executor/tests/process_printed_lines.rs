@@ -544,7 +544,7 @@ fn prints_little_and_ends() {
         drop(pool);
         println!("{n} has ended");
     }
-    until("nothing is left", || support::footprint() == before);
+    support::assert_nothing_is_left(&before);
 }
 
 fn a_pool_that_has_printed_leaves_nothing() {

@@ -153,6 +153,19 @@ pub fn footprint() -> Footprint {
     }
 }
 
+/// The server closes a pool's line a moment after the pool has.
+pub fn assert_nothing_is_left(before: &Footprint) {
+    let start = Instant::now();
+    while footprint() != *before {
+        let now = footprint();
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "{before:?} became {now:?}"
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Memory of a process that is its own, in KiB.
 pub fn memory_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
