@@ -112,6 +112,11 @@
 //! | When a job is the pool's only one, and the other side is on another CPU and was quick, both sides look for 50 us before they sleep (`board/watch.rs`) | on two CPUs 58 -> 2.4 us, two bare processes that sleep 52 | no sleep, no waking. With more jobs in flight there is nothing to gain, and `map` got slower |
 //! | `map` sends parcels of some 100 us of items (`parcel.rs`); results go into shared memory one by one, so a death still costs one item | 1.2 to 3 -> 0.11 us an item, `multiprocessing.Pool.map` 0.15 in the same run | one lock, one handle and half a waking for many |
 //! | Payload files that come again stay mapped at both ends (`wire/view.rs`), new memory gets its pages by the piece | 1 MiB there and back 0.50 -> 0.38 ms, without a page fault; 64 MiB back 110 -> 60 ms, later ones 37, two fresh copies 72 | faults cost more than copies |
+//! | Futexes and bells without the detour through libc, a worker that sleeps in the read of an eventfd and not on a shared futex | a job there and back on one CPU 3.10 -> 3.00 us, which pays for half of the next row | a cold path after each sleep |
+//!
+//! What is bought with time: what workers print goes through the program, so that lines are whole
+//! (`output.rs`). A job that prints nothing pays for a look at its pipe, 0.1 to 0.2 us of its 3.4; one that
+//! prints a line takes 11 us where it took 4.
 //!
 //! # What was tried and thrown away
 //!
