@@ -6,13 +6,12 @@ mod support;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake};
 use std::time::Duration;
-use support::{Dice, Trace, leave_trace, pool, until};
-use tatkal_executor::{Executor, JoinError, JoinHandle, ProcessPool, Shutdown, block_on};
+use support::{Dice, Trace, begin, is_cancelled, leave_trace, nap, own_pid, pool, until};
+use tatkal_executor::{Executor, JoinError, ProcessPool, Shutdown, block_on};
 
 tests![
     an_aborted_queued_job_never_runs,
@@ -30,25 +29,6 @@ tests![
     a_waker_may_use_the_pool,
     a_job_that_wrote_over_its_board_can_be_stopped,
 ];
-
-fn nap(seconds: u64) -> u32 {
-    std::thread::sleep(Duration::from_secs(seconds));
-    process::id()
-}
-
-fn own_pid(_: ()) -> u32 {
-    process::id()
-}
-
-/// A job that says that it has begun, and then takes for ever.
-fn begin(path: PathBuf) {
-    leave_trace(&path);
-    nap(600);
-}
-
-fn is_cancelled<T: std::fmt::Debug>(handle: JoinHandle<T>) -> bool {
-    matches!(handle.join(), Err(JoinError::Cancelled))
-}
 
 fn an_aborted_queued_job_never_runs() {
     let (begun, trace) = (Trace::new("begun"), Trace::new("trace"));
@@ -302,7 +282,7 @@ fn write_over_the_board(byte: u8) {
     let (start, end) = (address(start), address(end));
     // SAFETY: mapped, and writable. Nobody in this process relies on what is there.
     unsafe { std::ptr::write_bytes(start as *mut u8, byte, end - start) };
-    support::nap(600);
+    nap(600);
 }
 
 fn a_job_that_wrote_over_its_board_can_be_stopped() {

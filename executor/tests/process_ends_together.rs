@@ -6,7 +6,7 @@ use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::{is_dead, kill, nap, pids_told_by, play_part, pool, start_part, until};
+use support::{is_dead, kill, nap, own_pid, pids_told_by, play_part, pool, start_part, until};
 use tatkal_executor::{ForkServer, JoinError, LocalExecutor, Parker, ProcessPool, Shutdown};
 
 tests![
@@ -37,10 +37,6 @@ tests![
     ctrl_c_ends_a_program_that_makes_nothing_of_it_and_the_workers_are_silent,
     a_forked_copy_of_the_program_leaves_the_pool_alone,
 ];
-
-fn own_pid(_: ()) -> u32 {
-    process::id()
-}
 
 /// Prints the pids of the server and of the pool's workers.
 fn tell_pids(pool: &ProcessPool) {

@@ -4,7 +4,7 @@ mod support;
 
 use std::collections::HashSet;
 use std::process;
-use support::pool;
+use support::{own_pid, pool};
 use tatkal_executor::{Executor, ForkServer, JoinError, ProcessPool, Shutdown, TrySubmitError};
 
 tests![
@@ -28,10 +28,6 @@ tests![
 
 fn sum(numbers: Vec<u64>) -> u64 {
     numbers.iter().sum()
-}
-
-fn own_pid(_: ()) -> u32 {
-    process::id()
 }
 
 fn a_result_comes_back() {

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process;
 use std::sync::OnceLock;
 use std::time::Duration;
-use support::{Trace, is_dead, leave_trace, nap, until};
+use support::{Trace, is_dead, leave_trace, nap, own_pid, until};
 use tatkal_executor::{JoinError, JoinHandle, Limit, ProcessPool, ProcessPoolBuilder, Shutdown};
 
 tests![
@@ -33,10 +33,6 @@ tests![
 
 fn builder(workers: usize) -> ProcessPoolBuilder {
     ProcessPool::builder().workers(workers)
-}
-
-fn own_pid(_: ()) -> u32 {
-    process::id()
 }
 
 /// Why the pool is broken, by one of its handles.

@@ -1,5 +1,5 @@
-//! What workers print: whole lines, out before the result, neither lost nor doubled. (Long ones, and
-//! stdouts that take their time or are gone: `process_printed_lines.rs`.)
+//! What workers print: whole lines, out before the result, neither lost nor doubled. (Long ones:
+//! `process_printed_lines.rs`; stdouts that take their time or are gone: `process_printers_wait_alone.rs`.)
 
 mod support;
 

@@ -4,7 +4,7 @@ mod support;
 
 use std::path::PathBuf;
 use std::process;
-use support::{Trace, leave_trace, nap, pool, until};
+use support::{Trace, leave_trace, nap, own_pid, pool, until};
 use tatkal_executor::{Executor, JoinError, OnDeath, ProcessPool, TrySubmitError};
 
 tests![
@@ -15,10 +15,6 @@ tests![
     a_pool_that_is_to_break_breaks_as_a_whole,
     one_job_may_break_a_pool_whose_other_jobs_may_not,
 ];
-
-fn own_pid(_: ()) -> u32 {
-    process::id()
-}
 
 /// Ends its worker the first `times` times.
 fn die_at_first((trace, times): (PathBuf, u64)) -> u64 {

@@ -4,11 +4,10 @@
 mod support;
 
 use std::path::PathBuf;
-use std::process;
 use std::sync::Arc;
 use std::time::Duration;
-use support::{Trace, leave_trace, pool, until};
-use tatkal_executor::{JoinError, JoinHandle, ProcessPool, Shutdown};
+use support::{Trace, begin, is_cancelled, leave_trace, nap, own_pid, pool, until};
+use tatkal_executor::{JoinError, ProcessPool, Shutdown};
 
 tests![
     dropping_the_pool_finishes_its_jobs,
@@ -18,25 +17,6 @@ tests![
     every_waiter_sees_the_end,
     a_handle_outlives_its_pool,
 ];
-
-fn nap(seconds: u64) -> u32 {
-    std::thread::sleep(Duration::from_secs(seconds));
-    process::id()
-}
-
-fn own_pid(_: ()) -> u32 {
-    process::id()
-}
-
-/// A job that says that it has begun, and then takes for ever.
-fn begin(path: PathBuf) {
-    leave_trace(&path);
-    nap(600);
-}
-
-fn is_cancelled<T: std::fmt::Debug>(handle: JoinHandle<T>) -> bool {
-    matches!(handle.join(), Err(JoinError::Cancelled))
-}
 
 fn dropping_the_pool_finishes_its_jobs() {
     let trace = Trace::new("trace");

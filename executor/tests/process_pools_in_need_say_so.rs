@@ -6,7 +6,7 @@ mod support;
 use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::process;
-use support::{kill, nap, naps, play_part, pool, until};
+use support::{kill, nap, naps, own_pid, play_part, pool, until};
 use tatkal_executor::{ForkServer, JoinError, Shutdown};
 
 tests![
@@ -23,10 +23,6 @@ tests![
     a_program_that_lowered_its_limit_below_an_open_file_has_pools_too,
     when_there_are_descriptors_again_there_are_workers_again,
 ];
-
-fn own_pid(_: ()) -> u32 {
-    process::id()
-}
 
 /// Sets a limit of another process.
 fn limit(pid: u32, resource: libc::__rlimit_resource_t, value: u64) {

@@ -3,7 +3,7 @@
 mod support;
 
 use std::time::Duration;
-use support::{children_of, is_dead, kill, nap, naps, pool, until};
+use support::{children_of, is_dead, kill, nap, naps, own_pid, pool, until};
 use tatkal_executor::{ForkServer, JoinError, JoinHandle, ProcessPool, Shutdown, WorkerExit};
 
 tests![
@@ -46,10 +46,6 @@ fn napping(workers: usize) -> (ProcessPool, Vec<JoinHandle<u32>>) {
         pids.len() == workers && pids.into_iter().all(naps)
     });
     (pool, naps_of)
-}
-
-fn own_pid(_: ()) -> u32 {
-    std::process::id()
 }
 
 fn a_job_that_is_aborted_is_killed() {

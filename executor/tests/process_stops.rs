@@ -3,10 +3,9 @@
 mod support;
 
 use std::path::PathBuf;
-use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use support::{Trace, is_dead, kill, leave_trace, nap, pool, until};
+use support::{Trace, is_cancelled, is_dead, kill, leave_trace, nap, own_pid, pool, until};
 use tatkal_executor::{Executor, JoinError, JoinHandle, ProcessPool, Shutdown, block_on};
 
 tests![
@@ -32,16 +31,8 @@ const BRIEF: Duration = Duration::from_millis(50);
 const FAIR: Duration = Duration::from_millis(500);
 const AMPLE: Duration = Duration::from_secs(300);
 
-fn own_pid(_: ()) -> u32 {
-    process::id()
-}
-
 fn is_timed_out<T: std::fmt::Debug>(handle: JoinHandle<T>) -> bool {
     matches!(handle.join(), Err(JoinError::TimedOut))
-}
-
-fn is_cancelled<T: std::fmt::Debug>(handle: JoinHandle<T>) -> bool {
-    matches!(handle.join(), Err(JoinError::Cancelled))
 }
 
 fn a_job_whose_time_is_up_is_stopped_and_its_worker_replaced() {

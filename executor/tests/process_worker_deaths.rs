@@ -7,7 +7,7 @@ use std::mem::ManuallyDrop;
 use std::os::fd::FromRawFd;
 use std::process;
 use std::time::Duration;
-use support::{kill, nap, pool, until};
+use support::{kill, nap, own_pid, pool, until};
 use tatkal_executor::{ForkServer, JoinError, JoinHandle, ProcessPool, WorkerExit};
 
 tests![
@@ -26,10 +26,6 @@ tests![
     jobs_are_failed_when_no_worker_lives_long_enough,
     a_dead_worker_s_answer_counts_if_it_was_whole,
 ];
-
-fn own_pid(_: ()) -> u32 {
-    process::id()
-}
 
 /// How the worker died whose job this was.
 fn exit_of<T: std::fmt::Debug>(handle: JoinHandle<T>) -> WorkerExit {

@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use tatkal_executor::{ForkServer, ProcessPool};
+use tatkal_executor::{ForkServer, JoinError, JoinHandle, ProcessPool};
 
 /// Far more than any of the programs takes, on any machine.
 const ALARM_S: u32 = 300;
@@ -59,6 +59,21 @@ macro_rules! tests {
 /// A pool of so many workers.
 pub fn pool(workers: usize) -> ProcessPool {
     ProcessPool::new(workers).expect("the fork server runs")
+}
+
+/// A job that says who ran it.
+pub fn own_pid(_: ()) -> u32 {
+    std::process::id()
+}
+
+/// A job that says that it has begun, and then takes for ever.
+pub fn begin(path: PathBuf) {
+    leave_trace(&path);
+    nap(600);
+}
+
+pub fn is_cancelled<T: std::fmt::Debug>(handle: JoinHandle<T>) -> bool {
+    matches!(handle.join(), Err(JoinError::Cancelled))
 }
 
 /// Waits until something becomes true that nobody announces.
