@@ -226,8 +226,8 @@ impl MultiExecutor {
     }
 
     /// After `close`: waits until the workers have ended, or the deadline passed. Returns how many have
-    /// not. What a poll that does not return has woken meanwhile does not wait for it: it may be what
-    /// the poll waits for.
+    /// not. What a poll that does not return has spawned or woken meanwhile does not wait for it: it may
+    /// be what the poll waits for.
     fn wait_for_workers(&self, deadline: Option<Instant>) -> usize {
         let own = self.own_thread();
         loop {
@@ -237,7 +237,7 @@ impl MultiExecutor {
             if left == 0 {
                 return 0;
             }
-            self.shared.cancel_queued();
+            self.shared.cancel_all();
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return left;
             }

@@ -213,3 +213,28 @@ impl Schedule for Home {
         })
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::live::Lister;
+    use super::*;
+    use crate::park::Parker;
+    use std::future::pending;
+
+    /// A worker that looked before the close lists a task after the sweep, and its poll does not
+    /// return; meanwhile another worker has polled the task, and is gone.
+    #[test]
+    fn what_was_listed_behind_the_sweep_is_cancelled_by_the_next_one() {
+        let shared = Arc::new(Shared::new(1, Box::new(Parker::new()), None));
+        shared.close();
+        let body = Plain(pending::<()>());
+        let (runnable, handle, task) = new_listed_task_from(None, body, Home::of(&shared));
+        shared.live[0].insert(&mut Lister::new(), task);
+        runnable.run();
+        assert!(!handle.is_finished());
+        shared.cancel_all();
+        assert!(handle.is_finished());
+        assert!(handle.join().unwrap_err().is_cancelled());
+        assert_eq!(Arc::strong_count(&shared), 1, "the task's went with it");
+    }
+}

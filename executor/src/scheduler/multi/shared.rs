@@ -183,11 +183,8 @@ impl Shared {
         // Cancelled as they are dropped. What comes later is refused, or the tasks' references to us
         // would keep the queue, and the queue them, for ever.
         let queued = self.inject.close();
-        for list in &self.live {
-            self.sweep(list);
-        }
+        self.cancel_all();
         drop(queued);
-        self.cancel_queued();
     }
 
     /// Cancels what is in a list. A task that is queued or being polled is only told so: who has
@@ -202,10 +199,14 @@ impl Shared {
         });
     }
 
-    /// After `close`: cancels what waits behind polls that do not return. (What a worker takes, or
-    /// has just not queued yet, it cancels itself, as it ends at the latest.)
-    pub(super) fn cancel_queued(&self) {
+    /// After `close`: cancels what is listed, and what waits behind polls that do not return. (What a
+    /// worker takes, or has just not listed or queued yet, it cancels itself, as it ends; or, if it does
+    /// not end, the next call of this does.)
+    pub(super) fn cancel_all(self: &Arc<Self>) {
         let _entered = Entered::to_drop_tasks();
+        for list in &self.live {
+            self.sweep(list);
+        }
         let stolen = LocalQueue::new();
         for remote in &self.remotes {
             while let Some(first) = remote.queue.steal_into(&stolen) {
