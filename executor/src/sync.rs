@@ -2,7 +2,7 @@
 //!
 //! Everything that takes part in a hand-written protocol imports from here, so that the same
 //! source is what ships and what the model checker explores. Plain data (a `Vec` inside one of
-//! these locks, say) stays std's. Next: `error.rs`.
+//! these locks, say) stays std's. Next: `sync/fence.rs`.
 
 #[cfg(loom)]
 pub mod atomic;

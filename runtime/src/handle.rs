@@ -1,4 +1,4 @@
-//! Handle: a runtime, seen from any thread. Next: `runtime.rs`.
+//! Handle: a runtime, seen from any thread. Next: `local_set.rs`.
 
 use crate::context::{self, As, Entered, Shared, Spawner};
 use crate::metrics::RuntimeMetrics;

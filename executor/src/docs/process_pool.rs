@@ -247,14 +247,15 @@
 //! - Nothing comes twice. What a worker that was killed had still in a buffer of its own is lost, as ever:
 //!   std's buffer until a line ends, and C's (which are written as lines end, and when the worker leaves).
 //! - Whoever does not read the program's stdout stops the jobs that print, and nobody else: not those that
-//!   print nothing, not the pool, which can abort and kill them. Waiting for last words, of a worker or of
-//!   the pool, ends when nothing could be written for 200 ms.
+//!   print nothing, not the pool, which can abort and kill them. The last words of a dead worker are waited
+//!   for 200 ms at most (then its job is told, and they come later), those of a pool that ends until
+//!   nothing could be written for as long.
 //! - Where the program's stdout fails (the reader is gone, the disk is full) a worker's next print fails:
 //!   `println!` panics there, with a broken pipe.
 //! - A program that a job starts has the worker's stdout and stderr. What it prints when the worker is dead
 //!   is written, until the pool ends; after that its prints fail.
-//! - What the program itself prints goes its own way: its long lines can still meet with the workers'. (A
-//!   thread that holds the lock of stdout may wait for jobs that print.)
+//! - What the program itself prints goes its own way: long lines, its own or the workers' (more than
+//!   4 KiB), can still meet. (A thread that holds the lock of stdout may wait for jobs that print.)
 //! - In a worker stdout is no terminal, whatever the program's is: `is_terminal` says so.
 //! - Should the program be killed, or leave without ending its pools, what was on its way is lost: what is
 //!   in the pipes, and lines that have not ended.

@@ -17,7 +17,7 @@
 //! Rejected  a `join` at the end instead of a scope: between the spawns and the join nobody hears
 //!           of a failure. Borrowed data, as in `ThreadPool::scope`: a future can be forgotten at
 //!           any await, and then nobody waits for those who borrow.
-//! Source    asyncio.TaskGroup and Trio's nurseries, seen from outside. Next: nothing.
+//! Source    asyncio.TaskGroup and Trio's nurseries, seen from outside. Next: `../pool/`.
 
 use super::failure::{Failure, GroupError};
 use super::inbox::{Inbox, Rest};

@@ -1,5 +1,5 @@
 //! The free functions `spawn` and `spawn_local`: onto whichever executor this thread is inside of.
-//! The end of this room; next: `../pool/`.
+//! The end of this room; next: `../group/`.
 
 use super::{guest, multi, single};
 use crate::task::join::JoinHandle;

@@ -25,7 +25,7 @@
 //! Cost      light: nothing. heavy: 20 us with another thread running (an interrupt of its CPU), and
 //!           in a process's first the system call that asks for the right to (with threads 12 ms, for
 //!           the kernel waits until all its CPUs have heard of it; so not when an executor starts).
-//! Source    `asymmetric_thread_fence` of P1202 (Goldblatt, 2018), membarrier(2). Next: `error.rs`.
+//! Source    `asymmetric_thread_fence` of P1202 (Goldblatt, 2018), membarrier(2). Next: `../error.rs`.
 
 pub(crate) use pair::{can_be_heavy, heavy, light};
 

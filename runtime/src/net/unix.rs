@@ -1,7 +1,7 @@
 //! Unix sockets: streams and datagrams within one machine, named by paths or in pairs.
 //!
 //! A path is created by `bind` and stays when the socket goes; removing it is up to the program.
-//! Next: `../handle.rs`.
+//! Next: `../metrics.rs`.
 
 use super::breather::Breather;
 use super::fills::Fills;

@@ -27,8 +27,8 @@
 //!   `chunk.rs` (one of many items), `member.rs` with `member/parting.rs` (one worker), `crew.rs`
 //!   with `crew/dispatch.rs`, `crew/stopping.rs` and `crew/turnover.rs` (all of them, and the
 //!   queue), `waiter.rs` (a thread that waits), `shared.rs` (the lock), `setup.rs`, `output.rs` with
-//!   `output/lines.rs` and `output/relay.rs` (what workers print), `manager.rs` (the thread), `pool.rs` with `pool/submit.rs`, `pool/batches.rs` (`map`) and `pool/jobs.rs` (the
-//!   API), `builder.rs`
+//!   `output/lines.rs` and `output/relay.rs` (what workers print), `manager.rs` (the thread), `pool.rs`
+//!   with `pool/submit.rs`, `pool/batches.rs` (`map`) and `pool/jobs.rs` (the API), `builder.rs`
 
 mod board;
 mod builder;

@@ -19,8 +19,8 @@
 //!
 //! Owns      the relays of a pool, and their threads. Used by the manager only.
 //! Holds     P1 nothing that a stdout or a worker does can stop the manager: it waits for what the dead
-//!           have left, and for the end, only as long as something is being written, and PATIENCE. (Only
-//!           when the system gives no thread it has to write by itself.)
+//!           have left PATIENCE at most, and for the end as long as something is written within that.
+//!           (Only when the system gives no thread it has to write by itself.)
 //! Cost      a worker: two pipes, with an end of each in the program. A silent job: one system call (its
 //!           look at its pipe). A job that prints: a wake-up of the relay, and one of the worker.
 //! Measured  a job that prints a line, there and back: 11 us; 4 when workers wrote to stdout themselves. One

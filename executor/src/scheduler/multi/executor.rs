@@ -1,6 +1,6 @@
 //! Starting, stopping and talking to the workers: the public face of the multi-thread executor.
 //!
-//! The end of this room; next: `../spawn.rs`.
+//! The end of this room; next: `../guest.rs`.
 
 use super::super::metrics::WorkerMetrics;
 use super::home::{Outside, spawn};

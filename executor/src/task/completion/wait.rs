@@ -1,7 +1,7 @@
 //! wait: until all handles have finished, or the first, or the first without a value. Which is
 //! all it says: the handles stay with the caller, and so do their results.
 //!
-//! Next: `scheduler/`.
+//! Next: `../../scheduler/`.
 
 use super::queue::CompletionQueue;
 use crate::block_on::block_on_with;

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Owns      the bytes of a slot from `next`, which claims it, to `answer` (L4). The process has one
-//!           thread here. Next: `image.rs`.
+//!           thread here. Next: `../image.rs`.
 
 use super::{Board, SLOTS, WORKER};
 use crate::pool::process::board::slot::State;

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A part of `Crew`'s transitions: same state, same lock, same rules (C1 to C6 there).
-//! Next: `crew/stopping.rs`.
+//! Next: `stopping.rs`.
 
 use super::stopping::is_sooner;
 use super::{Crew, Out, Woken};

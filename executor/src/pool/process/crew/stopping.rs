@@ -16,7 +16,7 @@
 //! result counts. SIGKILL then leaves no choice.
 //!
 //! A part of `Crew`'s transitions: same state, same lock, same rules (C1 to C6 there).
-//! Next: `crew/turnover.rs`.
+//! Next: `turnover.rs`.
 
 use super::{Crew, Out, Phase};
 use crate::error::JoinError;

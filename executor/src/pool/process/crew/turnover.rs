@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A part of `Crew`'s transitions: same state, same lock, same rules (C1 to C6 there).
-//! Next: `shared.rs`.
+//! Next: `../waiter.rs`.
 
 use super::{Crew, Out, Phase};
 use crate::error::{JoinError, Limit, WorkerExit};

@@ -8,7 +8,7 @@
 //!                                                              told by `remains`
 //! ```
 //!
-//! A part of `Member`: same state, same rules (M1 to M3 there). Next: `crew.rs`.
+//! A part of `Member`: same state, same rules (M1 to M3 there). Next: `../crew.rs`.
 
 use super::{Assigned, MOMENT, Member, Stage};
 use crate::pool::process::board::Look;

@@ -288,11 +288,12 @@ impl Relay {
         }
     }
 
-    /// Writes to the program's stdout, however long that takes.
+    /// Writes to the program's stdout, however long that takes. In portions: to whoever waits for the
+    /// end a slow reader is not one that has stopped, which a single long write would look like.
     fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
         let _turn = lock(&TURNS[usize::from(self.place == libc::STDERR_FILENO)]);
         while !bytes.is_empty() {
-            match sys::write(self.place, bytes) {
+            match sys::write(self.place, portion(bytes)) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     bytes = &bytes[count..];
@@ -310,6 +311,16 @@ impl Relay {
         }
         Ok(())
     }
+}
+
+/// What is written at a time: as many whole lines as a pipe takes in one piece, whoever else writes to
+/// it, or that much of a longer one.
+pub(super) fn portion(bytes: &[u8]) -> &[u8] {
+    let Some(most) = bytes.get(..libc::PIPE_BUF) else {
+        return bytes;
+    };
+    let end = most.iter().rposition(|byte| *byte == b'\n');
+    end.map_or(most, |at| &most[..=at])
 }
 
 impl Source {

@@ -84,6 +84,27 @@ fn the_last_words_of_the_dead_come_without_asking() {
 }
 
 #[test]
+fn what_is_written_is_seen_by_portions() {
+    let long = "x".repeat(libc::PIPE_BUF);
+    let lines = "a line\n".repeat(libc::PIPE_BUF / 4);
+    let text = format!("{lines}half{long}{long}\n{lines}");
+    let mut rest = text.as_bytes();
+    let mut portions = Vec::new();
+    while !rest.is_empty() {
+        let next = relay::portion(rest);
+        portions.push(std::str::from_utf8(next).unwrap());
+        rest = &rest[next.len()..];
+    }
+    assert_eq!(portions.concat(), text);
+    let fit = |it: &&str| (1..=libc::PIPE_BUF).contains(&it.len());
+    assert!(portions.iter().all(fit), "a pipe takes it whole");
+    // Only the long line is cut, where it is too long.
+    let cut = portions.iter().filter(|it| !it.ends_with('\n'));
+    assert!(cut.clone().all(|it| it.len() == libc::PIPE_BUF));
+    assert_eq!(cut.count(), 2);
+}
+
+#[test]
 fn whoever_waits_for_a_stdout_that_breaks_is_told() {
     let mut table = Table::new();
     table.print("a line\n");

@@ -4,7 +4,7 @@
 //! every way to hand in work (`submit`, `try_submit`, `map`) takes them, and what holds for many
 //! jobs is said once.
 //!
-//! Next: `builder.rs`.
+//! Next: `../builder.rs`.
 
 use super::ProcessPool;
 use crate::pool::executor::{Batches, Executor, Portable, Shutdown};

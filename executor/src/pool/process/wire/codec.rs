@@ -12,7 +12,7 @@
 //! Holds     all of a payload is used: what is left over would be somebody's lost data. A payload
 //!           is at most `MAX_PAYLOAD` long.
 //! Cost      a long `Vec<u8>` is copied once on each side, between it and the file in memory; any
-//!           other long value once more, by serde. Next: `board/bell.rs`.
+//!           other long value once more, by serde. Next: `../board/bell.rs`.
 
 use super::arrival::Arrival;
 pub(in crate::pool::process) use super::memory::{Fresh, new_memory};

@@ -1,7 +1,7 @@
 //! `SharedBytes`: bytes that cross to another process without being copied.
 //!
 //! Owns      its share of a sealed file, or of a vector that may yet be copied into one.
-//!           How it crosses is in `shared_bytes/crossing.rs`. Next: that.
+//!           How it crosses comes next: `shared_bytes/crossing.rs`.
 
 mod crossing;
 

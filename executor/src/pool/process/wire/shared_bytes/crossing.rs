@@ -19,7 +19,7 @@
 //! Owns      the two places, one of each for every thread, for as long as something is encoded or
 //!           decoded there.
 //! Holds     H1 a slice is taken for a file's only when it lies in that file's mapping.
-//!           Next: `memory.rs`.
+//!           Next: `../memory.rs`.
 
 use super::{SHARE, SharedBytes, Store};
 use serde::de::{Error, SeqAccess, Visitor};
