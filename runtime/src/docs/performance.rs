@@ -158,10 +158,11 @@
 //! # Where others are better
 //!
 //! - A boxed future alone costs half of a task with glibc, a quarter with mimalloc.
-//! - A hundred pairs that talk without end on two threads: tokio is only a sixth slower. The mailbox
+//! - A hundred pairs that talk without end on two threads: tokio is only a fifth slower. The mailbox
 //!   takes seven of the nine locked instructions of a hop and half of its 403 instructions (578 with
 //!   tokio); there are no thefts and no sleeps to save, a handful in four million polls.
 //! - A queue of crossbeam's with two threads behind it, no handles, has a second rhythm, in which it
-//!   takes four fifths of our time (104 against 130 ns a job): its threads come seldom, and find many.
+//!   takes four fifths of our time (104 against 130 ns a job), or as long as we do: its threads come
+//!   seldom, and find many.
 //! - smol's idle tasks are 113 bytes.
 //! - A raw epoll loop with 64 connections, as above.
