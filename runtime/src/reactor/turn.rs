@@ -7,7 +7,7 @@
 //! Owns      the half of the backend that waits; one thread at a time has it.
 //! Holds     nothing is locked while waiting, and no waker is called in here; nobody sleeps while
 //!           there is a doubt (`doubts.rs`).
-//! Next: `time/`.
+//! Next: `../time/`.
 
 use super::doubts::{Doubt, Doubts};
 use super::poller::{self, Backend, Event, Limit};

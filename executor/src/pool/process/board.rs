@@ -36,8 +36,9 @@
 //! Source    io_uring's submission queue, LMAX's disruptor.
 //!
 //! Before this, read what stands in it: `board/bell.rs` and `board/watch.rs` (sleeping, and not
-//! sleeping), `board/outlet.rs` (what jobs print), `board/slot.rs` (whose bytes they are), `board/tray.rs` (how far a worker is in a
-//! parcel), `board/scene.rs` (what a dead worker was doing). Next: `board/worker_side.rs`.
+//! sleeping), `board/outlet.rs` (what jobs print), `board/slot.rs` (whose bytes they are),
+//! `board/tray.rs` (how far a worker is in a parcel), `board/scene.rs` (what a dead worker was
+//! doing). Next: `board/worker_side.rs`.
 
 pub(super) mod bell;
 pub(super) mod outlet;

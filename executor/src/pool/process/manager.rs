@@ -20,8 +20,9 @@
 //!           is taken in, so an answer that was finished counts even when its worker died just
 //!           after; A3 the reason is told truly: the process itself says that it is dead, the server
 //!           says how. (A channel's end says only that its worker is of no more use: a job can close
-//!           it, and a child of the job's can hold it open.) A4 the manager sleeps only after it has armed every board's bell and then found no
-//!           answer (B1 in bell.rs): for itself, or for the thread that attends to them (waiter.rs).
+//!           it, and a child of the job's can hold it open.) A4 the manager sleeps only after it has
+//!           armed every board's bell and then found no answer (B1 in bell.rs): for itself, or for
+//!           the thread that attends to them (waiter.rs).
 //!           A5 the jobs of a dead worker are told after what it has printed is written, unless the
 //!           program's stdout takes too long for that.
 //! Cost      per answer: its share of a wake-up and of a lock; answers that arrive together share.

@@ -1,7 +1,7 @@
 //! `SharedBytes`: bytes that cross to another process without being copied.
 //!
 //! Owns      its share of a sealed file, or of a vector that may yet be copied into one.
-//!           How it crosses comes next: `shared_bytes/crossing.rs`.
+//!           Next: `shared_bytes/crossing.rs`, how it crosses.
 
 mod crossing;
 
