@@ -362,3 +362,49 @@ fn an_unparker_that_panics_keeps_no_task_from_its_end() {
     waker.wake(); // nothing is left of the executor
     assert!(matches!(task.join(), Err(JoinError::Cancelled)));
 }
+
+/// Whoever wakes may hold a lock that the task's destructor takes (event lists do). So while an executor
+/// with many tasks is dropped, a wake drops no future.
+#[test]
+fn a_wake_during_the_drop_leaves_the_future_to_the_executor() {
+    let executor = MultiExecutor::new(1).unwrap();
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (done, is_done) = std::sync::mpsc::channel();
+    let is_done = Mutex::new(is_done);
+    // Dropped first, and in no hurry.
+    let first = OnDrop(move || {
+        begun.send(()).unwrap();
+        is_done.lock().unwrap().recv().unwrap();
+    });
+    drop(executor.handle().spawn(async move {
+        let _first = first;
+        pending::<()>().await;
+    }));
+    let waker = Arc::new(Mutex::new(None::<Waker>));
+    let dropped_on = Arc::new(Mutex::new(None));
+    let second = OnDrop({
+        let dropped_on = dropped_on.clone();
+        move || *dropped_on.lock().unwrap() = Some(thread::current().id())
+    });
+    let leaves = waker.clone();
+    drop(executor.handle().spawn(async move {
+        let _second = second;
+        std::future::poll_fn(|cx| {
+            *leaves.lock().unwrap() = Some(cx.waker().clone());
+            std::task::Poll::<()>::Pending
+        })
+        .await;
+    }));
+    assert_alive(&executor); // the one worker has polled both, and they sleep
+    let wakes = thread::spawn(move || {
+        has_begun.recv().unwrap();
+        let waker = waker.lock().unwrap().take().unwrap();
+        waker.wake();
+        done.send(()).unwrap();
+    });
+    let waking = wakes.thread().id();
+    drop(executor);
+    wakes.join().unwrap();
+    let dropped_on = dropped_on.lock().unwrap().expect("dropped");
+    assert_ne!(dropped_on, waking);
+}

@@ -180,11 +180,14 @@ impl Shared {
         for worker in 0..self.workers() {
             self.wake(worker);
         }
+        // First what is listed, while wakes are still taken in: a wake that is refused drops the future,
+        // inside of whatever its caller holds.
+        self.cancel_all();
         // Cancelled as they are dropped. What comes later is refused, or the tasks' references to us
         // would keep the queue, and the queue them, for ever.
-        let queued = self.inject.close();
+        drop(self.inject.close());
+        // What came between.
         self.cancel_all();
-        drop(queued);
     }
 
     /// Cancels what is in a list. A task that is queued or being polled is only told so: who has
