@@ -135,6 +135,9 @@ pub trait Executor {
     /// one another as far as there are workers, but that is dear; see
     /// [`docs::process_pool`](crate::docs::process_pool).
     ///
+    /// The items are asked for on the caller's thread, inside `next`. An input that waits there for the
+    /// result of an item it gave before can wait for ever: that item may not have been handed over yet.
+    ///
     /// # Cancellation
     /// Dropping the iterator aborts what is in flight.
     fn map<F, I, R>(&self, function: F, items: I) -> Map<'_, Self, F, I::IntoIter, R>
