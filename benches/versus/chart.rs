@@ -19,7 +19,9 @@ use std::fmt::Write as _;
 const WIDTH: f64 = 960.0;
 /// Where the labels end and the axis begins.
 const LEFT: f64 = 310.0;
-const RIGHT: f64 = WIDTH - 110.0;
+const RIGHT: f64 = WIDTH - 122.0;
+/// Where the numbers end that are beside the bars, by allocator.
+const NUMBERS: [(f64, &str); 2] = [(RIGHT + 50.0, "ink"), (RIGHT + 110.0, "soft")];
 /// Where the first row begins.
 const TOP: f64 = 112.0;
 const BAR: f64 = 9.0;
@@ -79,6 +81,11 @@ pub fn draw(report: &Report) -> String {
     );
     legend(&mut svg, report);
     axis.draw(&mut svg, bottom);
+    let allocators = rows.first().map_or(&[][..], |row| &row.measured);
+    for (measured, (x, shade)) in allocators.iter().zip(NUMBERS) {
+        let name = measured.allocator.to_string();
+        text(&mut svg, x, TOP - 28.0, "end", shade, &name);
+    }
     for (number, row) in rows.iter().enumerate() {
         draw_row(&mut svg, &axis, row, TOP + number as f64 * pitch, pitch);
     }
@@ -155,10 +162,7 @@ fn draw_row(svg: &mut String, axis: &Axis, row: &Row, top: f64, pitch: f64) {
             continue;
         };
         draw_bar(svg, axis, tokio, number, top + number as f64 * BAR);
-        let (x, shade) = match number {
-            0 => (RIGHT + 52.0, "ink"),
-            _ => (RIGHT + 98.0, "soft"),
-        };
+        let (x, shade) = NUMBERS[number.min(1)];
         text(svg, x, base, "end", shade, &digits(tokio.ratio.median));
         if number == 0 {
             draw_marks(svg, axis, measured, tokio, top);
