@@ -209,19 +209,9 @@ impl Drop for LocalQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scheduler::queue::weighing;
     use crate::sync::atomic::AtomicUsize;
-    use crate::task::body::{Plain, new_task};
-    use crate::task::schedule::Nowhere;
     use std::sync::Arc;
-
-    /// A runnable that adds `weight` to `total` when it is run.
-    fn weighing(total: &Arc<AtomicUsize>, weight: usize) -> Runnable {
-        let total = total.clone();
-        let body = async move {
-            total.fetch_add(weight, Ordering::Relaxed);
-        };
-        new_task(Plain(body), Nowhere).0
-    }
 
     #[cfg(not(loom))]
     #[test]

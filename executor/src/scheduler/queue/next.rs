@@ -179,20 +179,14 @@ impl Drop for NextSlot {
 mod tests {
     use super::*;
     #[cfg(not(loom))]
+    use crate::scheduler::queue::weighing;
+    #[cfg(not(loom))]
     use crate::sync::atomic::AtomicUsize;
+    #[cfg(loom)]
     use crate::task::body::{Plain, new_task};
+    #[cfg(loom)]
     use crate::task::schedule::Nowhere;
     use std::sync::Arc;
-
-    /// A runnable that adds `weight` to `total` when it is run.
-    #[cfg(not(loom))]
-    fn weighing(total: &Arc<AtomicUsize>, weight: usize) -> Runnable {
-        let total = total.clone();
-        let body = async move {
-            total.fetch_add(weight, Ordering::Relaxed);
-        };
-        new_task(Plain(body), Nowhere).0
-    }
 
     #[cfg(not(loom))]
     #[test]

@@ -11,9 +11,8 @@ struct Table {
     relay: Relay,
     board: Arc<Board>,
     stdout: OwnedFd,
-    /// Where it leads to, and where that is read.
-    #[allow(dead_code)] // it is open
-    place: OwnedFd,
+    /// Where it leads to (to be open is all that it does), and where that is read.
+    _place: OwnedFd,
     out: Option<OwnedFd>,
 }
 
@@ -32,7 +31,7 @@ impl Table {
             stdout: relay.admit(TICKET, &board).unwrap(),
             relay,
             board,
-            place,
+            _place: place,
             out,
         }
     }
