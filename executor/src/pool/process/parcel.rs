@@ -15,8 +15,8 @@
 //! is a job of its own (`chunk.rs`). So an item runs at most once.
 //!
 //! Holds     P1 an answer tells of the first n items, in order; the others have not begun. P2 lengths
-//!           are checked against what is there. P3 what an item printed is out before its result is
-//!           on the tray.
+//!           are checked against what is there. P3 what an item printed has left this process
+//!           before its result is on the tray (that it is written as well, the parcel's end waits for).
 //! Cost      four bytes and two copies of each item, five and four of each result.
 //! Rejected  a worker that stops by itself after some time: it goes on with the next job that it was
 //!           given in advance, and so that overtakes the rest. Next: `control.rs`.

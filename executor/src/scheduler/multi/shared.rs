@@ -165,8 +165,7 @@ impl Shared {
     pub(super) fn inject(&self, runnable: Runnable, before: impl FnOnce(&mut Outsiders)) {
         match self.inject.push(runnable, before) {
             Ok(()) => self.wake_one(),
-            // Closed: the task is complete or about to be, by `close`, or was not listed; either
-            // way we may drop it.
+            // Closed: nobody will run it, and dropping it cancels the task, unless it is complete.
             Err(refused) => drop(refused),
         }
     }
